@@ -1,0 +1,59 @@
+# The short way to everything; `make help` lists it. Needs GNU make, bash and CPython 3.10 or newer (3.11 is tested).
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.setup-stamp
+
+# Which interpreter makes the environment; tools/setup.sh looks for one when this is empty.
+PYTHON   ?=
+# More for pip, for example PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA.
+PIP_ARGS ?=
+
+# make demo
+FRAMES ?=
+MATTES ?=
+OUT    ?= demo
+PRESET ?= preview
+DEVICE ?= auto
+
+# make test ARGS="-k coordinates"
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format clean
+
+help:  ## this list
+	@echo "INVE bridge: paint on one frame, see it on all of them."
+	@echo
+	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo "  make demo FRAMES=shot.%04d.exr MATTES=matte.%04d.png OUT=demo PRESET=preview DEVICE=auto"
+	@echo "  make test ARGS=\"-k coordinates\""
+
+setup: $(STAMP)  ## .venv with inve-daemon and the developer's tools in it; does nothing when nothing changed
+
+$(STAMP): pyproject.toml constraints.txt tools/setup.sh
+	@PYTHON="$(PYTHON)" PIP_ARGS="$(PIP_ARGS)" bash tools/setup.sh $(VENV)
+	@touch $@
+
+demo: setup  ## from nothing to an edited clip, with the errors measured; FRAMES= and MATTES= for a clip of your own
+	@$(BIN)/inve-daemon demo --out "$(OUT)" --preset "$(PRESET)" --device "$(DEVICE)" \
+		$(if $(FRAMES),--frames "$(FRAMES)") $(if $(MATTES),--mattes "$(MATTES)")
+
+test: setup  ## every test that this machine can run
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## style, types, the arrows between packages, and what must never be called
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/forbidden_calls.py
+
+format: setup  ## let ruff lay the code out and put imports in order
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv, caches and the demo's results
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find inve_core daemon tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""Which device and which backend the fields run on."""
+
+import torch
+
+from inve_core.errors import DeviceError
+
+
+def resolve_device(name: str) -> str:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists on this machine.
+
+    Raises:
+        DeviceError: the name is none of these, or the GPU that it names is not there.
+    """
+    if name == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return "cpu"
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdigit()) or name.endswith(":"):
+        raise DeviceError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}; use one of these.")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(number or 0)
+    if index >= count:
+        found = f"{count} CUDA device{'s' if count != 1 else ''}"
+        raise DeviceError(
+            f"device {name!r} needs CUDA device {index}, but torch finds {found} here; "
+            "use --device cpu, or install a CUDA build of torch and its driver."
+        )
+    return f"cuda:{index}"
+
+
+def describe_device(device: str) -> str:
+    """The device as a person would name it: `cpu`, or the GPU's model name."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"

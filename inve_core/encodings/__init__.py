@@ -1,0 +1,1 @@
+"""Encodings of coordinates: the multiresolution hash grid and, later, its fast backends."""

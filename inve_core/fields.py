@@ -1,0 +1,54 @@
+"""The networks of the paper: a hash grid followed by a small MLP (INVE, Sec. 3.2).
+
+A field takes unit coordinates and returns raw outputs; what they mean (a residual in pixels, a logit, a
+colour) is for `model` to say. The MLP has no biases, as tiny-cuda-nn's fully fused one has none.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from inve_core.encodings.hashgrid import GridSettings, HashGrid
+
+
+@dataclass(frozen=True)
+class FieldSettings:
+    """Shape of one field: its grid, and `depth` hidden layers of `width` units (MLP depth)."""
+
+    grid: GridSettings
+    outputs: int
+    width: int = 64
+    depth: int = 2
+
+
+class Field(nn.Module):
+    """Hash grid and MLP. Call with x [n, dims] in [0, 1]; returns [n, outputs]."""
+
+    def __init__(self, settings: FieldSettings):
+        super().__init__()
+        self.settings = settings
+        self.encoding = HashGrid(settings.grid)
+        widths = [self.encoding.output_dims, *[settings.width] * settings.depth, settings.outputs]
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            layers += [nn.Linear(fan_in, fan_out, bias=False), nn.ReLU()]
+        self.mlp = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw outputs at x [n, dims]; what lies outside the unit cube takes its border's value."""
+        result: Tensor = self.mlp(self.encoding(x.clamp(0.0, 1.0)))
+        return result
+
+    def parameter_groups(self, grid_rate: float, mlp_rate: float) -> list[dict[str, object]]:
+        """Adam's groups: tables learn faster than weights (Instant-NGP, Sec. 4)."""
+        return [
+            {"params": [self.encoding.table], "lr": grid_rate},
+            {"params": list(self.mlp.parameters()), "lr": mlp_rate},
+        ]
+
+
+def with_frame(unit_xy: Tensor, unit_t: Tensor) -> Tensor:
+    """Join [n, 2] positions and [n] times into [n, 3]."""
+    return torch.cat((unit_xy, unit_t[:, None]), 1)

@@ -1,0 +1,246 @@
+"""The layered atlas of one clip: the six networks of the paper and the geometry that they live in.
+
+A mapping takes a pixel to its video layer's reference frame by the layer's parametric motion and adds a
+learned residual; the inverse mapping adds its own residual and goes back by the inverse motion:
+
+    M_k(x, y, t) = p + s * F_k(p, t)                with p = P_k,t(x, y)          (INVE, Eq. 1)
+    B_k(u, v, t) = P_k,t^-1(uv + s * G_k(uv, t))                                  (INVE, Eq. 2)
+
+Opacity is learned in the same stabilised coordinates p: there an object's outline hardly moves, so that
+what one frame teaches serves the others. All positions here are working pixels, all times frame indices.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from inve_core.coordinates import Box, PictureGrid, transform_points
+from inve_core.encodings.hashgrid import GridSettings
+from inve_core.fields import Field, FieldSettings, with_frame
+from inve_core.motion.parametric import LayerMotion
+from inve_core.presets import FieldShapes
+
+NEWTON_STEPS = 4
+# Frames lie this many pixels apart on the time axis of the opacity grid: near ones share what they know.
+OPACITY_PX_A_FRAME = 2.0
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What is fixed before learning: sizes, frames, layers and where each layer lies."""
+
+    grid: PictureGrid
+    frames: tuple[int, ...]
+    video_layers: tuple[str, ...]
+    boxes: tuple[Box, ...]
+    references: tuple[int, ...]
+    motion_models: tuple[str, ...]
+    exposure: float
+
+    @classmethod
+    def of(
+        cls,
+        grid: PictureGrid,
+        frames: Sequence[int],
+        video_layers: Sequence[str],
+        motions: Sequence[LayerMotion],
+        exposure: float,
+    ) -> "Geometry":
+        """Of a clip's layers, whose motions are given front to back."""
+        return cls(
+            grid,
+            tuple(frames),
+            tuple(video_layers),
+            tuple(motion.box for motion in motions),
+            tuple(motion.reference for motion in motions),
+            tuple(motion.model for motion in motions),
+            exposure,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Geometry":
+        """From what `to_dict` gave."""
+        return cls(
+            PictureGrid(**values["grid"]),
+            tuple(values["frames"]),
+            tuple(values["video_layers"]),
+            tuple(Box(**box) for box in values["boxes"]),
+            tuple(values["references"]),
+            tuple(values["motion_models"]),
+            values["exposure"],
+        )
+
+
+class LayeredAtlas(nn.Module):
+    """Mapping and inverse mapping of each video layer, opacity, and one atlas for all layers."""
+
+    transforms: Tensor  # [layers, frames, 3, 3] frame to reference
+    inverse_transforms: Tensor  # [layers, frames, 3, 3] reference to frame
+
+    def __init__(self, geometry: Geometry, transforms: np.ndarray, shapes: FieldShapes):
+        super().__init__()
+        self.geometry = geometry
+        self.shapes = shapes
+        self.register_buffer("transforms", torch.from_numpy(transforms.astype(np.float32)))
+        inverse = np.linalg.inv(transforms.astype(np.float64))
+        inverse /= inverse[..., 2:, 2:]
+        self.register_buffer("inverse_transforms", torch.from_numpy(inverse.astype(np.float32)))
+        grid = geometry.grid
+        layers = len(geometry.video_layers)
+        largest = max(box.size for box in geometry.boxes)
+        front = max((box.size for box in geometry.boxes[:-1]), default=1.0)
+        self.residual_px = shapes.residual_share * max(grid.working_width, grid.working_height)
+        self.atlas_columns = math.ceil(math.sqrt(layers))
+
+        def field(dims: int, levels: int, base: int, finest: float, outputs: int) -> Field:
+            shape = GridSettings.spanning(dims, base, finest, levels, shapes.log2_table)
+            return Field(FieldSettings(shape, outputs, shapes.width))
+
+        def mapping() -> Field:
+            return field(3, shapes.mapping_levels, 4, shapes.mapping_finest, 2)
+
+        self.mappings = nn.ModuleList(mapping() for _ in range(layers))
+        self.inverses = nn.ModuleList(mapping() for _ in range(layers))
+        self.opacity = (
+            field(3, shapes.opacity_levels, 16, max(32.0, front), layers - 1) if layers > 1 else None
+        )
+        self.atlas = field(2, shapes.atlas_levels, 16, max(64.0, largest) * self.atlas_columns, 3)
+        self.opacity_time_scale = min(1.0, OPACITY_PX_A_FRAME * len(geometry.frames) / front)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.transforms.device
+
+    @property
+    def layer_count(self) -> int:
+        """Number of video layers."""
+        return len(self.geometry.video_layers)
+
+    def unit_time(self, t: Tensor) -> Tensor:
+        """Frame index [n] to 0..1, frames at the middle of their share."""
+        return (t.float() + 0.5) / len(self.geometry.frames)
+
+    def stabilise(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:
+        """Parametric motion alone: [n, 2] pixels of frames t [n] to pixels of the reference frame."""
+        return transform_points(self.transforms[layer][t], xy)
+
+    def destabilise(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
+        """The inverse of `stabilise`."""
+        return transform_points(self.inverse_transforms[layer][t], p)
+
+    def residual(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
+        """What the mapping network adds to stabilised positions p [n, 2]; [n, 2] pixels."""
+        unit = self.geometry.boxes[layer].to_unit(p)
+        out: Tensor = self.mappings[layer](with_frame(unit, self.unit_time(t)))
+        return out * self.residual_px
+
+    def map(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:
+        """Forward mapping M (INVE, Eq. 1): pixels [n, 2] of frames t [n] to atlas uv [n, 2]."""
+        p = self.stabilise(layer, xy, t)
+        return p + self.residual(layer, p, t)
+
+    def unmap_by_network(self, layer: int, uv: Tensor, t: Tensor) -> Tensor:
+        """Inverse mapping B (INVE, Eq. 2): atlas uv [n, 2] to pixels [n, 2] of frames t [n]."""
+        unit = self.geometry.boxes[layer].to_unit(uv)
+        out: Tensor = self.inverses[layer](with_frame(unit, self.unit_time(t)))
+        return self.destabilise(layer, uv + out * self.residual_px, t)
+
+    @torch.no_grad()
+    def unmap(self, layer: int, uv: Tensor, t: Tensor, steps: int = NEWTON_STEPS) -> tuple[Tensor, Tensor]:
+        """Inverse mapping refined by Newton steps on the forward mapping.
+
+        The network's answer is the start; a step that does not come closer is halved.
+
+        Returns:
+            xy [n, 2] pixels of frames t, and how far M(xy, t) still is from uv, [n] pixels.
+        """
+        p = self.stabilise(layer, self.unmap_by_network(layer, uv, t), t)
+        step_px = 0.5
+        n = len(p)
+        offsets = p.new_tensor([[0.0, 0.0], [step_px, 0.0], [0.0, step_px]])
+        miss = uv - p - self.residual(layer, p, t)
+        for _ in range(steps):
+            probes = (p[None] + offsets[:, None]).flatten(0, 1)
+            moved = (probes + self.residual(layer, probes, t.repeat(3))).view(3, n, 2)
+            jacobian = torch.stack((moved[1] - moved[0], moved[2] - moved[0]), -1) / step_px
+            determinant = torch.linalg.det(jacobian)
+            # Where the map folds its Jacobian says nothing; the plain residual is a safe step there.
+            folded = determinant.abs() < 0.1
+            safe = torch.where(folded[:, None, None], torch.eye(2, device=p.device), jacobian)
+            step = torch.linalg.solve(safe, miss[..., None])[..., 0]
+            better_p, better_miss = p, miss
+            for scale in (1.0, 0.5, 0.25):
+                trial = p + step * scale
+                trial_miss = uv - trial - self.residual(layer, trial, t)
+                closer = (trial_miss.norm(dim=-1) < better_miss.norm(dim=-1))[:, None]
+                better_p = torch.where(closer, trial, better_p)
+                better_miss = torch.where(closer, trial_miss, better_miss)
+                if bool(closer.all()):
+                    break
+            p, miss = better_p, better_miss
+        return self.destabilise(layer, p, t), miss.norm(dim=-1)
+
+    def opacity_logits(self, xy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of each front layer's opacity.
+
+        Returns:
+            logits [n, layers - 1] and inside [n, layers - 1] bool: outside a layer's box, which holds
+            all of its mattes, opacity is zero whatever the network says.
+        """
+        front = self.layer_count - 1
+        if self.opacity is None:
+            empty = xy.new_zeros(len(xy), 0)
+            return empty, empty.bool()
+        unit = torch.cat([self.geometry.boxes[k].to_unit(self.stabilise(k, xy, t)) for k in range(front)])
+        time = self.unit_time(t).repeat(front) * self.opacity_time_scale
+        out = self.opacity(with_frame(unit, time)).view(front, len(xy), front)
+        logits = torch.stack([out[k, :, k] for k in range(front)], 1)
+        inside = ((unit > 0) & (unit < 1)).all(1).view(front, len(xy)).t()
+        return logits, inside
+
+    def visibility(self, xy: Tensor, t: Tensor) -> Tensor:
+        """How much of each video layer is seen at pixels [n, 2] of frames t: [n, layers], summing to 1."""
+        logits, inside = self.opacity_logits(xy, t)
+        return visibility_of(torch.sigmoid(logits) * inside)
+
+    def colour(self, layer: int, uv: Tensor) -> Tensor:
+        """Atlas colour at uv [n, 2]: [n, 3] in 0..1, encoded for learning."""
+        return self.colours([(layer, uv)])[0]
+
+    def colours(self, queries: Sequence[tuple[int, Tensor]]) -> list[Tensor]:
+        """Atlas colours of several layers in one call of the network."""
+        places = torch.cat([self.atlas_place(layer, uv) for layer, uv in queries])
+        out = torch.sigmoid(self.atlas(places))
+        return list(out.split([len(uv) for _, uv in queries]))
+
+    def atlas_place(self, layer: int, uv: Tensor) -> Tensor:
+        """Uv [n, 2] of a layer to the unit square that all layers share, a page for each."""
+        page = uv.new_tensor((layer % self.atlas_columns, layer // self.atlas_columns))
+        return (self.geometry.boxes[layer].to_unit(uv).clamp(0.0, 1.0) + page) / self.atlas_columns
+
+    def reconstruct(self, xy: Tensor, t: Tensor) -> Tensor:
+        """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning."""
+        visible = self.visibility(xy, t)
+        layers = range(self.layer_count)
+        colours = self.colours([(layer, self.map(layer, xy, t)) for layer in layers])
+        return torch.stack([visible[:, k, None] * colours[k] for k in layers]).sum(0)
+
+
+def visibility_of(opacity: Tensor) -> Tensor:
+    """Front-to-back compositing: opacity [n, layers - 1] to each layer's share [n, layers]."""
+    through = (
+        torch.cumprod(torch.cat((torch.ones_like(opacity[:, :1]), 1 - opacity), 1), 1)
+        if (opacity.shape[1])
+        else opacity.new_ones(len(opacity), 1)
+    )
+    return torch.cat((opacity * through[:, :-1], through[:, -1:]), 1)

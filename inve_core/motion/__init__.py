@@ -1,0 +1,1 @@
+"""How things move in a clip: optical flow between frames, and the parametric motion of each layer."""

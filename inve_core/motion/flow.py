@@ -1,0 +1,155 @@
+"""Optical flow over several gaps, each with a forward-backward check.
+
+Flow of gap 1 is OpenCV's DIS (Kroeger et al. 2016); longer gaps are made by doubling: the flow from frame i
+to i + 2g is the flow to i + g followed by the flow from there, so that a point is held to its place over
+many frames and not only to the next one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+# LNA: a flow vector counts where going there and back ends within a pixel of the start.
+CONSISTENT_PX = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class GapFlow:
+    """Flow between frames `gap` apart, both ways, in working pixels.
+
+    Attributes:
+        forward: [n - gap, height, width, 2] float16, from frame i to i + gap.
+        forward_valid: [n - gap, height, width] bool.
+        backward: the same from frame i + gap to i, stored at index i.
+        backward_valid: as forward_valid.
+    """
+
+    gap: int
+    forward: np.ndarray
+    forward_valid: np.ndarray
+    backward: np.ndarray
+    backward_valid: np.ndarray
+
+
+def gaps_for(frame_count: int, longest: int) -> tuple[int, ...]:
+    """1, 2, 4, ... up to `longest`, as far as the clip has pairs for them."""
+    gaps = []
+    gap = 1
+    while gap <= longest and gap < frame_count:
+        gaps.append(gap)
+        gap *= 2
+    return tuple(gaps)
+
+
+def dis_flow(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """DIS flow, medium preset.
+
+    Args:
+        source: [height, width] uint8.
+        target: [height, width] uint8.
+
+    Returns:
+        [height, width, 2] float32, pixels.
+    """
+    algorithm = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    # DIS needs a few pyramid levels; tiny pictures are grown so that it has them.
+    height, width = source.shape
+    grow = max(1, -(-64 // min(height, width)))
+    if grow > 1:
+        size = (width * grow, height * grow)
+        source, target = (cv2.resize(picture, size) for picture in (source, target))
+    no_guess: Any = None  # OpenCV's type stub does not know that a first guess is optional.
+    flow = algorithm.calc(source, target, no_guess)
+    if grow > 1:
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) / grow
+    return np.asarray(flow, np.float32)
+
+
+def sample_at(field: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """`field` [height, width, c] read bilinearly at each pixel's place moved by `flow` [height, width, 2]."""
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return cv2.remap(
+        field, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def consistent(
+    flow: np.ndarray, back: np.ndarray, mattes: np.ndarray, target_mattes: np.ndarray
+) -> np.ndarray:
+    """Where flow can be believed: it comes back, stays in the picture, and stays on its video layer.
+
+    Args:
+        flow, back: [height, width, 2] float32, pixels.
+        mattes, target_mattes: [mattes, height, width] float32 at the flow's start and end.
+
+    Returns:
+        [height, width] bool.
+    """
+    height, width = flow.shape[:2]
+    round_trip = flow + sample_at(back, flow)
+    valid = (round_trip**2).sum(-1) < CONSISTENT_PX**2
+    x = np.arange(width, dtype=np.float32) + flow[..., 0]
+    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
+    valid &= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    for matte, target in zip(mattes, target_mattes, strict=True):
+        valid &= np.abs(matte - sample_at(np.ascontiguousarray(target), flow)) < 0.5
+    return valid
+
+
+def flow_over_gaps(
+    grey: np.ndarray,
+    mattes: np.ndarray,
+    gaps: tuple[int, ...],
+    on_pair: Callable[[], None] = lambda: None,
+) -> tuple[GapFlow, ...]:
+    """Flow between all frames `gaps` apart.
+
+    Args:
+        grey: [n, height, width] uint8.
+        mattes: [n, mattes, height, width] float32.
+        gaps: 1, 2, 4, ...; see `gaps_for`.
+        on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
+    """
+    results: list[GapFlow] = []
+    for gap in gaps:
+        pairs = list(_pairs(grey, gap, results[-1] if results else None, on_pair))
+        forward = np.stack([pair[0] for pair in pairs])
+        backward = np.stack([pair[1] for pair in pairs])
+        valid = [
+            (
+                consistent(ahead, back, mattes[i], mattes[i + gap]),
+                consistent(back, ahead, mattes[i + gap], mattes[i]),
+            )
+            for i, (ahead, back) in enumerate(pairs)
+        ]
+        results.append(
+            GapFlow(
+                gap,
+                forward.astype(np.float16),
+                np.stack([one for one, _ in valid]),
+                backward.astype(np.float16),
+                np.stack([other for _, other in valid]),
+            )
+        )
+    return tuple(results)
+
+
+def _pairs(
+    grey: np.ndarray, gap: int, half: GapFlow | None, on_pair: Callable[[], None]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for i in range(len(grey) - gap):
+        if half is None:
+            yield dis_flow(grey[i], grey[i + gap]), dis_flow(grey[i + gap], grey[i])
+        else:
+            step = half.gap
+            ahead = half.forward[i].astype(np.float32)
+            back = half.backward[i + step].astype(np.float32)
+            yield (
+                ahead + sample_at(half.forward[i + step].astype(np.float32), ahead),
+                back + sample_at(half.backward[i].astype(np.float32), back),
+            )
+        on_pair()

@@ -1,0 +1,155 @@
+"""The training presets: every hyperparameter in one typed place. No torch.
+
+`paper` follows INVE and LNA to the letter where they say something; the others use a parametric start, a
+stiffer map and flow over longer gaps, which reach the same quality in a fraction of the iterations.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the losses in `inve_core.losses`; colours are 0..1 and distances working pixels."""
+
+    reconstruction: float = 5.0
+    gradient: float = 1.0
+    sparsity: float = 0.1
+    rigidity: float = 0.02
+    global_rigidity_foreground: float = 0.02
+    global_rigidity_background: float = 0.05
+    flow: float = 0.05
+    opacity_flow: float = 0.05
+    matte: float = 1.0
+
+
+@dataclass(frozen=True)
+class FieldShapes:
+    """Sizes of the networks. Grid resolutions are vertices along a layer's box."""
+
+    mapping_levels: int = 4
+    mapping_finest: int = 16
+    opacity_levels: int = 8
+    atlas_levels: int = 10
+    log2_table: int = 16
+    width: int = 64
+    # Residuals are learned in units of this share of the working size's long edge.
+    residual_share: float = 1 / 32
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a shot is learned.
+
+    Attributes:
+        working_size: long edge in pixels that the clip is learned at.
+        batch: pixels an iteration.
+        iterations: the most that the forward networks are trained for.
+        least_iterations: early stopping does not look before this many.
+        check_every: iterations between looks at flow error and matte.
+        patience: looks without progress after which the mapping counts as mature.
+        cooldown: share of the iterations so far that learning then goes on with falling rates.
+        inverse_iterations: iterations of the inverse mappings, trained after the forward ones.
+        longest_gap: longest gap of the optical flow, in frames.
+        foreground_share: share of a batch that is drawn from the mattes and their surroundings.
+        neighbour_share: share of a batch whose neighbours are evaluated too, for gradient and rigidity.
+        global_until: share of `iterations` after which global rigidity is off (LNA).
+        matte_until: share of `iterations` after which the matte is no target any more (LNA); 1 keeps it.
+        identity_start: no parametric start; mappings begin as the identity (LNA).
+    """
+
+    name: str
+    working_size: int = 768
+    batch: int = 10_000
+    iterations: int = 4_000
+    least_iterations: int = 500
+    check_every: int = 100
+    patience: int = 4
+    cooldown: float = 0.3
+    inverse_iterations: int = 500
+    longest_gap: int = 16
+    foreground_share: float = 0.4
+    neighbour_share: float = 0.5
+    global_until: float = 0.4
+    matte_until: float = 1.0
+    identity_start: bool = False
+    grid_rate: float = 1e-2
+    mlp_rate: float = 2e-3
+    weights: LossWeights = field(default_factory=LossWeights)
+    shapes: FieldShapes = field(default_factory=FieldShapes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for the checkpoint."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingSettings":
+        """From what `to_dict` gave."""
+        nested = {"weights": LossWeights(**values["weights"]), "shapes": FieldShapes(**values["shapes"])}
+        return cls(**{**values, **nested})
+
+
+PRESETS: dict[str, TrainingSettings] = {
+    settings.name: settings
+    for settings in (
+        TrainingSettings(
+            name="preview",
+            working_size=320,
+            batch=3_000,
+            iterations=700,
+            least_iterations=250,
+            check_every=50,
+            inverse_iterations=250,
+            longest_gap=8,
+            neighbour_share=0.34,
+            shapes=FieldShapes(width=32, opacity_levels=7, atlas_levels=8),
+        ),
+        TrainingSettings(name="fast"),
+        TrainingSettings(
+            name="quality",
+            iterations=12_000,
+            least_iterations=4_000,
+            check_every=250,
+            inverse_iterations=1_500,
+            shapes=FieldShapes(atlas_levels=14, opacity_levels=10, log2_table=18),
+        ),
+        TrainingSettings(
+            name="paper",
+            iterations=12_000,
+            least_iterations=12_000,
+            check_every=500,
+            inverse_iterations=2_000,
+            longest_gap=1,
+            foreground_share=0.0,
+            neighbour_share=1.0,
+            matte_until=10 / 12,
+            global_until=5 / 12,
+            identity_start=True,
+            mlp_rate=1e-3,
+            weights=LossWeights(
+                reconstruction=5.0,
+                gradient=1.0,
+                sparsity=1.0,
+                rigidity=0.001,
+                global_rigidity_foreground=0.005,
+                global_rigidity_background=0.05,
+                flow=0.01,
+                opacity_flow=0.05,
+                matte=2.0,
+            ),
+            shapes=FieldShapes(
+                mapping_levels=16, mapping_finest=64, opacity_levels=16, atlas_levels=16, log2_table=15
+            ),
+        ),
+    )
+}
+
+
+def preset(name: str, **overrides: Any) -> TrainingSettings:
+    """A preset by name, with some of its fields replaced.
+
+    Raises:
+        KeyError: no preset of that name.
+    """
+    return dataclasses.replace(PRESETS[name], **overrides)

@@ -1,0 +1,155 @@
+"""Where a shot's pictures come from: its frames, its mattes, and their common size. No torch.
+
+Opening a source reads headers only, of every file, so that a missing frame or a wrong size is found before
+anything is learned.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from inve_core.errors import MediaError
+from inve_core.media.movies import MovieReader
+from inve_core.media.pictures import Picture, PictureSpec, read_matte, read_picture, read_spec
+from inve_core.media.sequences import Sequence as PictureSequence
+from inve_core.media.sequences import find_sequence
+
+
+def layer_names(matte_count: int) -> tuple[str, ...]:
+    """Names of the video layers front to back: `foreground`, `foreground2`, ..., `background`."""
+    fronts = ("foreground", *(f"foreground{number}" for number in range(2, matte_count + 1)))
+    return (*fronts[:matte_count], "background")
+
+
+@dataclass(frozen=True)
+class ShotSource:
+    """A shot's pictures on disk. Cheap to make again from `to_dict`, e.g. after a restart."""
+
+    frames_pattern: str
+    matte_patterns: tuple[str, ...]
+    frames: tuple[int, ...]
+    width: int
+    height: int
+    pixel_aspect: float
+    source_type: str
+
+    @property
+    def video_layers(self) -> tuple[str, ...]:
+        """Names of the video layers, front to back."""
+        return layer_names(len(self.matte_patterns))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self) | {"frames": list(self.frames), "matte_patterns": list(self.matte_patterns)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ShotSource":
+        """From what `to_dict` gave."""
+        lists = {"frames": tuple(values["frames"]), "matte_patterns": tuple(values["matte_patterns"])}
+        return cls(**{**values, **lists})
+
+    @cached_property
+    def _sequences(self) -> tuple[PictureSequence, ...]:
+        span = (self.frames[0], self.frames[-1])
+        return tuple(find_sequence(p, span) for p in (self.frames_pattern, *self.matte_patterns))
+
+    @cached_property
+    def _movies(self) -> dict[str, MovieReader]:
+        return {s.paths[0]: MovieReader(s.paths[0]) for s in self._sequences if s.kind == "movie"}
+
+    @property
+    def has_movie(self) -> bool:
+        """Whether some of the pictures come out of a movie, which is best read in order."""
+        return bool(self._movies)
+
+    def read(self, frame: int) -> Picture:
+        """The plate at a frame, with the very bits that the file has.
+
+        Raises:
+            MediaError: the frame is not part of the shot, or its file cannot be read any more.
+        """
+        if frame not in self.frames:
+            raise MediaError(
+                f"frame {frame} is not in the shot, which has frames {self.frames[0]}-{self.frames[-1]}; "
+                "ask for one of these."
+            )
+        sequence = self._sequences[0]
+        if sequence.kind == "movie":
+            return self._movies[sequence.paths[0]].read(frame)
+        return read_picture(sequence.paths[sequence.frames.index(frame)])
+
+    def read_mattes(self, frame: int) -> np.ndarray:
+        """The mattes at a frame, front to back. Returns [mattes, height, width] float32 in 0..1."""
+        mattes = []
+        for sequence in self._sequences[1:]:
+            if sequence.kind == "movie":
+                mattes.append(self._movies[sequence.paths[0]].read(frame).pixels[..., 0].astype(np.float32))
+            else:
+                mattes.append(read_matte(sequence.paths[sequence.frames.index(frame)]))
+        return np.stack(mattes) if mattes else np.zeros((0, self.height, self.width), np.float32)
+
+
+def open_source(
+    frames: str, mattes: Sequence[str] = (), frame_range: tuple[int, int] | None = None
+) -> ShotSource:
+    """Find a shot's pictures and check that they belong together.
+
+    Args:
+        frames: pattern of the plate (see `media.sequences.find_sequence`).
+        mattes: a pattern for each foreground layer, front to back.
+        frame_range: first and last frame to use; all that exist by default.
+
+    Raises:
+        MediaError: nothing there, a frame missing or unreadable, sizes that differ, mattes that do not
+            match the frames.
+    """
+    plate = find_sequence(frames, frame_range)
+    first = _size_of(plate, 0, frames)
+    if plate.kind == "pictures":
+        for number, path in zip(plate.frames, plate.paths, strict=True):
+            spec = read_spec(path)
+            if (spec.width, spec.height) != (first.width, first.height):
+                raise MediaError(
+                    f"frame {number} of {frames} must be {first.width}x{first.height} like frame "
+                    f"{plate.frames[0]}, got {spec.width}x{spec.height}; render the sequence at one size."
+                )
+    span = (plate.frames[0], plate.frames[-1])
+    for pattern in mattes:
+        _check_mattes(pattern, plate, span, first)
+    return ShotSource(
+        frames_pattern=frames,
+        matte_patterns=tuple(mattes),
+        frames=plate.frames,
+        width=first.width,
+        height=first.height,
+        pixel_aspect=first.pixel_aspect,
+        source_type=first.source_type,
+    )
+
+
+def _check_mattes(pattern: str, plate: PictureSequence, span: tuple[int, int], first: PictureSpec) -> None:
+    available = find_sequence(pattern)
+    missing = sorted(set(plate.frames) - set(available.frames))
+    if missing:
+        raise MediaError(
+            f"mattes {pattern} must cover frames {span[0]}-{span[1]}, got "
+            f"{available.frames[0]}-{available.frames[-1]}; add frame {missing[0]} or shorten the range."
+        )
+    matte = find_sequence(pattern, span)
+    count = 1 if matte.kind == "movie" else len(matte.paths)
+    for index in range(count):
+        spec = _size_of(matte, index, pattern)
+        if (spec.width, spec.height) != (first.width, first.height):
+            raise MediaError(
+                f"mattes {pattern} must be {first.width}x{first.height} like the frames, got "
+                f"{spec.width}x{spec.height} at frame {matte.frames[index]}; render them at the plate's size."
+            )
+
+
+def _size_of(sequence: PictureSequence, index: int, pattern: str) -> PictureSpec:
+    if sequence.kind == "movie":
+        return MovieReader(sequence.paths[0]).read(sequence.frames[0]).spec
+    return read_spec(sequence.paths[index])
