@@ -77,6 +77,18 @@ def transform_jacobian(matrix: Tensor, xy: Tensor) -> Tensor:
     return (matrix[..., :2, :2] - point[..., None] * matrix[..., 2:, :2]) / w[..., None]
 
 
+def determinant(matrix: Tensor) -> Tensor:
+    """Determinant of [..., 2, 2]; in closed form, since a batch of tiny matrices starves a solver."""
+    return matrix[..., 0, 0] * matrix[..., 1, 1] - matrix[..., 0, 1] * matrix[..., 1, 0]
+
+
+def inverse(matrix: Tensor) -> Tensor:
+    """Inverse of [..., 2, 2] in closed form. A singular matrix gives infinities."""
+    (a, b), (c, d) = (row.unbind(-1) for row in matrix.unbind(-2))
+    adjugate = torch.stack((torch.stack((d, -b), -1), torch.stack((-c, a), -1)), -2)
+    return adjugate / determinant(matrix)[..., None, None]
+
+
 @dataclass(frozen=True)
 class Box:
     """An axis-aligned box that is scaled to the unit square or cube, isotropically in x and y."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inve_core.coordinates import determinant
+
 
 def reconstruction_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Squared colour error (LNA, Eq. 5). [n, 3] and [n, 3] to [n]."""
@@ -40,8 +42,7 @@ def rigidity_loss(jacobian: Tensor) -> Tensor:
     metric = jacobian.transpose(-1, -2) @ jacobian
     # The inverse of a 2x2 matrix is its adjugate over its determinant, and the adjugate's norm is its own.
     norm = (metric.square().sum((-1, -2)) + 1e-12).sqrt()
-    determinant = metric[..., 0, 0] * metric[..., 1, 1] - metric[..., 0, 1] * metric[..., 1, 0]
-    return norm + norm / determinant.clamp_min(1e-3)
+    return norm + norm / determinant(metric).clamp_min(1e-3)
 
 
 def flow_loss(uv: Tensor, uv_at_target: Tensor, weight: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from inve_core.coordinates import transform_jacobian
+from inve_core.coordinates import determinant, transform_jacobian
 from inve_core.model import LayeredAtlas
 from inve_core.sampling import Sampler, Samples
 
@@ -87,8 +87,8 @@ def _motion_errors(
         uv = model.map(layer, probes, t.repeat(3)).view(3, -1, 2)
         target = model.map(layer, samples.target_xy[here], samples.target_t[here])
         motion = transform_jacobian(model.transforms[layer][t], xy)
-        scale = torch.linalg.det(motion).abs().clamp_min(1e-6).sqrt()
+        scale = determinant(motion).abs().clamp_min(1e-6).sqrt()
         errors[here] = (uv[0] - target).norm(dim=-1) / scale
-        turned = torch.linalg.det(torch.stack((uv[1] - uv[0], uv[2] - uv[0]), -1)) <= 0
+        turned = determinant(torch.stack((uv[1] - uv[0], uv[2] - uv[0]), -1)) <= 0
         folds[here] = turned
     return errors, samples.flow_valid.float(), folds

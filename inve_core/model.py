@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inve_core.coordinates import Box, PictureGrid, transform_points
+from inve_core.coordinates import Box, PictureGrid, determinant, inverse, transform_points
 from inve_core.encodings.hashgrid import GridSettings
 from inve_core.fields import Field, FieldSettings, with_frame
 from inve_core.motion.parametric import LayerMotion
@@ -91,9 +91,9 @@ class LayeredAtlas(nn.Module):
         self.geometry = geometry
         self.shapes = shapes
         self.register_buffer("transforms", torch.from_numpy(transforms.astype(np.float32)))
-        inverse = np.linalg.inv(transforms.astype(np.float64))
-        inverse /= inverse[..., 2:, 2:]
-        self.register_buffer("inverse_transforms", torch.from_numpy(inverse.astype(np.float32)))
+        back = np.linalg.inv(transforms.astype(np.float64))
+        back /= back[..., 2:, 2:]
+        self.register_buffer("inverse_transforms", torch.from_numpy(back.astype(np.float32)))
         grid = geometry.grid
         layers = len(geometry.video_layers)
         largest = max(box.size for box in geometry.boxes)
@@ -173,11 +173,10 @@ class LayeredAtlas(nn.Module):
             probes = (p[None] + offsets[:, None]).flatten(0, 1)
             moved = (probes + self.residual(layer, probes, t.repeat(3))).view(3, n, 2)
             jacobian = torch.stack((moved[1] - moved[0], moved[2] - moved[0]), -1) / step_px
-            determinant = torch.linalg.det(jacobian)
             # Where the map folds its Jacobian says nothing; the plain residual is a safe step there.
-            folded = determinant.abs() < 0.1
+            folded = determinant(jacobian).abs() < 0.1
             safe = torch.where(folded[:, None, None], torch.eye(2, device=p.device), jacobian)
-            step = torch.linalg.solve(safe, miss[..., None])[..., 0]
+            step = (inverse(safe) @ miss[..., None])[..., 0]
             better_p, better_miss = p, miss
             for scale in (1.0, 0.5, 0.25):
                 trial = p + step * scale
@@ -238,9 +237,9 @@ class LayeredAtlas(nn.Module):
 
 def visibility_of(opacity: Tensor) -> Tensor:
     """Front-to-back compositing: opacity [n, layers - 1] to each layer's share [n, layers]."""
-    through = (
-        torch.cumprod(torch.cat((torch.ones_like(opacity[:, :1]), 1 - opacity), 1), 1)
-        if (opacity.shape[1])
-        else opacity.new_ones(len(opacity), 1)
-    )
-    return torch.cat((opacity * through[:, :-1], through[:, -1:]), 1)
+    shares = []
+    through = opacity.new_ones(len(opacity))
+    for own in opacity.unbind(1):
+        shares.append(through * own)
+        through = through * (1 - own)
+    return torch.stack((*shares, through), 1)

@@ -20,8 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inve_core.errors import MediaError, StorageError
+from inve_core.errors import MediaError
 from inve_core.media.colour import linear_to_srgb
+from inve_core.media.files import storage_error
 
 Array = NDArray[np.float64]
 Layer = Literal["foreground", "background"]
@@ -278,10 +279,7 @@ class SyntheticClip:
                     png = cv2.imencode(".png", np.ascontiguousarray(picture))[1]
                     (folder / name / f"{FIRST_FRAME + index:04d}.png").write_bytes(png.tobytes())
         except OSError as error:
-            raise StorageError(
-                f"The synthetic clip could not be written: {error.strerror} at {error.filename}; "
-                f"free some space there or choose another folder."
-            ) from error
+            raise storage_error(error.filename or folder, error.strerror or str(error)) from error
         return str(folder / "frames" / "%04d.png"), str(folder / "mattes" / "%04d.png")
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inve_core import checkpoint
 from inve_core.clip import Clip
-from inve_core.coordinates import transform_jacobian
+from inve_core.coordinates import determinant, inverse, transform_jacobian
 from inve_core.devices import describe_device, resolve_device
 from inve_core.losses import (
     flow_loss,
@@ -152,18 +152,15 @@ class Trainer:
 
     def run(self) -> Iterator[Progress]:
         """Train to the end, or on from where an earlier run stopped, yielding after every iteration."""
-        was_deterministic = torch.are_deterministic_algorithms_enabled()
         while self.state.stage != "done":
-            # The flag is global and the caller does other work between yields, so it is put back each time.
-            torch.use_deterministic_algorithms(True, warn_only=True)
             started = time.perf_counter()
-            try:
-                losses = self._learn() if self.state.stage == "learning" else self._invert()
-                self._advance()
-            finally:
-                torch.use_deterministic_algorithms(was_deterministic)
+            if self.state.stage == "learning":
+                self._learn()
+            else:
+                self._invert()
+            self._advance()
             self.state.seconds += time.perf_counter() - started
-            yield self._progress(losses)
+            yield self._progress()
 
     def _advance(self) -> None:
         state, settings = self.state, self.settings
@@ -179,7 +176,7 @@ class Trainer:
     def _end(self) -> int:
         return self.settings.iterations if self.state.ends_at is None else self.state.ends_at
 
-    def _progress(self, losses: dict[str, Tensor]) -> Progress:
+    def _progress(self) -> Progress:
         state, settings = self.state, self.settings
         total = self._end() + settings.inverse_iterations
         done = state.iteration + state.inverse_iteration
@@ -191,7 +188,7 @@ class Trainer:
 
     # -- forward networks ------------------------------------------------------------------------------
 
-    def _learn(self) -> dict[str, Tensor]:
+    def _learn(self) -> None:
         settings, state = self.settings, self.state
         samples = self.sampler.draw(
             settings.batch, max(1, int(settings.batch * settings.neighbour_share)), self.generator
@@ -204,7 +201,6 @@ class Trainer:
         self.forward_optimiser.step()
         state.iteration += 1
         self._last_loss = total.detach()
-        return losses
 
     def losses(self, samples: Samples) -> dict[str, Tensor]:
         """All weighted losses of a batch, reduced to scalars."""
@@ -270,10 +266,10 @@ class Trainer:
             # Lengths in the atlas are pixels of the reference frame; the motion's own scale at the sample
             # turns them into pixels of the frame, and its Jacobian takes camera zoom out of rigidity.
             motion = transform_jacobian(model.transforms[layer][samples.t], samples.xy)
-            scale = torch.linalg.det(motion).abs().clamp_min(1e-6).sqrt()
+            scale = determinant(motion).abs().clamp_min(1e-6).sqrt()
             weight = visible[:, layer] * samples.flow_valid / scale
             flow = flow + flow_loss(uv[layer][:n], uv[layer][target], weight).mean()
-            to_motion = torch.linalg.inv(motion[:m])
+            to_motion = inverse(motion[:m])
             here = uv[layer][:m]
             local = torch.stack((uv[layer][n : n + m] - here, uv[layer][n + m : n + 2 * m] - here), -1)
             rigidity = rigidity + rigidity_loss(local @ to_motion).mean()
@@ -347,7 +343,7 @@ class Trainer:
 
     # -- inverse mappings ------------------------------------------------------------------------------
 
-    def _invert(self) -> dict[str, Tensor]:
+    def _invert(self) -> None:
         """One step of the inverse mappings on pairs from the finished forward ones (INVE, Sec. 3.3)."""
         model, settings, state = self.model, self.settings, self.state
         samples = self.sampler.draw(settings.batch, 1, self.generator)
@@ -358,15 +354,14 @@ class Trainer:
                 uv = p + model.residual(layer, p, samples.t)
             unit = model.geometry.boxes[layer].to_unit(uv)
             time_axis = model.unit_time(samples.t)[:, None]
-            inverse = model.inverses[layer](torch.cat((unit, time_axis), 1)) * model.residual_px
-            loss = loss + ((uv + inverse - p).square().sum(-1) + 1e-8).sqrt().mean()
+            back = model.inverses[layer](torch.cat((unit, time_axis), 1)) * model.residual_px
+            loss = loss + ((uv + back - p).square().sum(-1) + 1e-8).sqrt().mean()
         progress = state.inverse_iteration / max(1, settings.inverse_iterations)
         self._set_rates(self.inverse_optimiser, FINAL_RATE**progress)
         self.inverse_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.inverse_optimiser.step()
         state.inverse_iteration += 1
-        return {"inverse": loss.detach()}
 
     # -- the end ---------------------------------------------------------------------------------------
 

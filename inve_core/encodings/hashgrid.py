@@ -15,6 +15,8 @@ from torch.autograd.function import FunctionCtx
 
 HASH_PRIMES = (1, 2654435761, 805459861)
 INITIAL_RANGE = 1e-4
+# Steps of fixed point that the largest value takes; 2^23 of them can be added without overflow.
+FIXED_POINT = 2.0**40
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,37 @@ def corner_weights(fractions: list[Tensor], skip: int | None = None) -> list[Ten
     return weights
 
 
+def accumulate(rows: list[Tensor], parts: list[Tensor], size: int) -> Tensor:
+    """Sum values into table rows, the same way every time.
+
+    Floating-point atomics on a GPU add in any order, and then a seed would not repeat itself. There the sums
+    are made in 64-bit fixed point, whose order does not matter; a CPU adds one after the other anyway.
+
+    Args:
+        rows: tensors [levels, n] int64, as `HashGrid.corners` gives them.
+        parts: for each, values [features, levels, n].
+
+    Returns:
+        [features, size].
+    """
+    # One column at a time: a one-dimensional scatter is the fast kind.
+    features = len(parts[0])
+    if not parts[0].is_cuda:
+        sums = parts[0].new_zeros(features, size)
+        for row, part in zip(rows, parts, strict=True):
+            for column, values in zip(sums, part, strict=True):
+                column.scatter_add_(0, row.flatten(), values.flatten())
+        return sums
+    largest = torch.stack([part.abs().amax() for part in parts]).amax().clamp_min(1e-30)
+    unit = FIXED_POINT / largest.double()
+    fixed = torch.zeros(features, size, dtype=torch.int64, device=parts[0].device)
+    for row, part in zip(rows, parts, strict=True):
+        steps = (part * unit).long()
+        for column, values in zip(fixed, steps, strict=True):
+            column.scatter_add_(0, row.flatten(), values.flatten())
+    return (fixed / unit).to(parts[0].dtype)
+
+
 class _Interpolate(torch.autograd.Function):
     """Weighted sum of table rows with gradients to the table and to the inputs.
 
@@ -188,12 +221,8 @@ class _Interpolate(torch.autograd.Function):
         wants_x, wants_table = ctx.needs_input_grad[:2]  # type: ignore[attr-defined]
         grad_table = None
         if wants_table:
-            # One column at a time: a one-dimensional scatter is the fast (and deterministic) kind.
-            columns = table.new_zeros(features, table.shape[0])
-            for row, weight in zip(rows, corner_weights(fractions), strict=True):
-                for column, column_grad in zip(columns, grad, strict=True):
-                    column.scatter_add_(0, row.flatten(), (weight * column_grad).flatten())
-            grad_table = columns.t()
+            parts = [weight * grad for weight in corner_weights(fractions)]
+            grad_table = accumulate(rows, parts, table.shape[0]).t()
         grad_x = None
         if wants_x:
             # The dot product of each corner's features with the gradient serves all axes.

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,7 @@ def open_picture(path: StrPath) -> Iterator[oiio.ImageInput]:
     source = oiio.ImageInput.open(name, hints)
     if source is None:
         raise MediaError(
-            f"{name!r} cannot be read as a picture: {_first_line(oiio.geterror())}; write the file again "
+            f"{name!r} cannot be read as a picture: {_reason(oiio.geterror)}; write the file again "
             f"(up to {MAX_SIDE}x{MAX_SIDE} pixels)."
         )
     try:
@@ -120,6 +120,8 @@ def open_picture(path: StrPath) -> Iterator[oiio.ImageInput]:
                 "or TIFF."
             )
         yield source
+    except UnicodeDecodeError as error:  # a name in the header, on its way from OpenImageIO to Python
+        raise MediaError(f"{name!r} has a damaged header; write the file again.") from error
     finally:
         source.close()
 
@@ -182,7 +184,7 @@ def read_channels(
     # The error flag matters even when pixels came: a truncated JPEG decodes to half a picture and grey.
     if pixels is None or source.has_error:
         raise MediaError(
-            f"{os.fspath(path)!r} is truncated or damaged: {_first_line(source.geterror())}; write the file "
+            f"{os.fspath(path)!r} is truncated or damaged: {_reason(source.geterror)}; write the file "
             "again."
         )
     shape = (pixels.shape[0], pixels.shape[1], channels[1] - channels[0])
@@ -236,7 +238,7 @@ def storage_error(path: StrPath, reason: str) -> StorageError:
 
 def first_error_line(output: oiio.ImageOutput) -> str:
     """What an OpenImageIO writer says went wrong, as one line."""
-    return _first_line(output.geterror())
+    return _reason(output.geterror)
 
 
 def _check_signature(name: str) -> None:
@@ -257,6 +259,12 @@ def _check_signature(name: str) -> None:
         )
 
 
-def _first_line(message: str) -> str:
-    lines = message.strip().splitlines()
-    return lines[0].rstrip(" .") if lines else "the decoder gave no reason"
+def _reason(get_error: Callable[[], str]) -> str:
+    """What OpenImageIO says went wrong, as one line."""
+    try:
+        lines = get_error().strip().splitlines()
+    except UnicodeDecodeError:  # it quotes the bytes of a damaged header
+        return "its header is damaged"
+    # It may quote what a damaged file holds, which belongs on no terminal.
+    shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200]) if lines else ""
+    return shown.rstrip(" .") or "no reason was given"

@@ -231,7 +231,7 @@ def _colour_indices(path: StrPath, channels: Sequence[str]) -> list[int]:
             return [names.index(prefix + letter) for letter in "RGBA" if prefix + letter in names]
     greys = [name for name in names if name != "A"] or names
     if "Y" not in names and len(greys) > 1:
-        listed = ", ".join(channels[:8]) + (", ..." if len(channels) > 8 else "")
+        listed = ", ".join(repr(name[:40]) for name in channels[:8]) + (", ..." if len(channels) > 8 else "")
         raise MediaError(
             f"{os.fspath(path)!r} has the channels {listed}; R, G and B, or Y, were expected: "
             "write it with those."

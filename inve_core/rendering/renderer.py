@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inve_core.coordinates import determinant
 from inve_core.edits import Adjustment, Edit, EditLayer, EditStack, Stroke, Texture
 from inve_core.errors import EditError
 from inve_core.media.exr import Part
@@ -255,7 +256,7 @@ class Renderer:
         """Coverage [n] of atlas positions uv [n, 2], of pixel area [n], by some segments of a chain."""
         distance = torch.full_like(area, 1e6)
         # Where no segment is near (deep inside an outline) any segment's scale will do.
-        scale = torch.linalg.det(chain.to_drawn[:1]).abs().expand_as(area).clone()
+        scale = determinant(chain.to_drawn[:1]).abs().expand_as(area).clone()
         for chunk in chunks:
             near, near_scale = strokes.nearest(chain, chunk, uv)
             closer = near < distance
@@ -340,7 +341,7 @@ class Renderer:
         self, edit: Texture, lookup: textures.DrawnLookup, chain: strokes.Chain, uv: Tensor, area: Tensor
     ) -> Tensor:
         """Premultiplied RGBA [n, 4] of a surface texture at atlas positions uv [n, 2] of pixel area [n]."""
-        scale = torch.linalg.det(chain.to_drawn).abs().median()
+        scale = determinant(chain.to_drawn).abs().median()
         return textures.paint(self._pyramid(edit), textures.Placement.of(edit), lookup(uv), area * scale)
 
     def surface(self, edit: Texture) -> tuple[textures.DrawnLookup, int, strokes.Chain]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inve_core.coordinates import determinant, inverse
 from inve_core.model import LayeredAtlas
 
 SEGMENTS_A_CHUNK = 32
@@ -87,11 +88,11 @@ def map_with_jacobian(model: LayeredAtlas, layer: int, picture_xy: Tensor, t: in
 
 def invert_jacobian(jacobian: Tensor) -> Tensor:
     """Inverse of [..., 2, 2]; where the map is all but flat, the inverse of its scale alone."""
-    determinant = torch.linalg.det(jacobian)
+    area = determinant(jacobian).abs()
     scale = jacobian.square().sum((-1, -2)).clamp_min(1e-8).div(2).sqrt()
-    flat = determinant.abs() < 0.01 * scale.square()
+    flat = area < 0.01 * scale.square()
     upright = torch.eye(2, device=jacobian.device) * scale[..., None, None]
-    return torch.linalg.inv(torch.where(flat[..., None, None], upright, jacobian))
+    return inverse(torch.where(flat[..., None, None], upright, jacobian))
 
 
 def chain_of(
@@ -108,13 +109,13 @@ def chain_of(
     fine = resample(points, spacing, closed)
     xy = torch.tensor(fine, dtype=torch.float32, device=model.device)
     uv, jacobian = map_with_jacobian(model, layer, xy, t)
-    inverse = invert_jacobian(jacobian)
+    back = invert_jacobian(jacobian)
     if len(uv) == 1:
-        to_drawn = inverse
+        to_drawn = back
     elif closed:
-        to_drawn = (inverse + inverse.roll(-1, 0)) / 2
+        to_drawn = (back + back.roll(-1, 0)) / 2
     else:
-        to_drawn = (inverse[:-1] + inverse[1:]) / 2
+        to_drawn = (back[:-1] + back[1:]) / 2
     return Chain(layer, uv, to_drawn, width, hardness, closed and len(uv) > 2)
 
 
@@ -136,7 +137,7 @@ def nearest(chain: Chain, segments: slice, uv: Tensor) -> tuple[Tensor, Tensor]:
     share = ((away * along).sum(-1) / length).clamp(0.0, 1.0)
     distance = (away - share[..., None] * along).square().sum(-1)
     best, index = distance.min(1)
-    return best.sqrt(), torch.linalg.det(to_drawn).abs()[index]
+    return best.sqrt(), determinant(to_drawn).abs()[index]
 
 
 def inside_outline(chain: Chain, uv: Tensor) -> Tensor:

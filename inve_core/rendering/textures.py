@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inve_core.coordinates import determinant, inverse
 from inve_core.edits import Texture
 from inve_core.model import LayeredAtlas
 from inve_core.tracking import follow
@@ -151,9 +152,9 @@ class Similarities:
 
     def to_drawn(self, t: int, xy: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels [n, 2] of frame index t to the drawn frame: positions [n, 2] and a pixel's area [n]."""
-        inverse = torch.linalg.inv(self.matrices[t])
-        area = torch.linalg.det(inverse).abs().expand(len(xy))
-        return (xy - self.offsets[t]) @ inverse.t(), area
+        back = inverse(self.matrices[t])
+        area = determinant(back).abs().expand(len(xy))
+        return (xy - self.offsets[t]) @ back.t(), area
 
     def from_drawn(self, t: int, xy: Tensor) -> Tensor:
         """Positions on the drawn frame [n, 2] to frame index t."""

@@ -378,7 +378,7 @@ def test_a_png_of_a_gigapixel(tmp_path: Path) -> None:
         + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
         + chunk(b"IEND", b"")
     )
-    with pytest.raises(MediaError, match="32768x32768"):
+    with pytest.raises(MediaError, match="16384x16384"):
         read_picture(path)
 
 
@@ -396,9 +396,9 @@ def test_too_many_channels(tmp_path: Path) -> None:
         read_picture(path)
 
 
-def test_signed_and_wide_integers(tmp_path: Path) -> None:
-    path = save(tmp_path / "a.tif", np.zeros((2, 2, 3), np.uint32))
-    with pytest.raises(MediaError, match="uint32"):
+def test_signed_integers(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", np.zeros((2, 2, 3), np.int16))
+    with pytest.raises(MediaError, match="int16"):
         read_picture(path)
 
 
