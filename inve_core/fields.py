@@ -38,7 +38,9 @@ class Field(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs at x [n, dims]; what lies outside the unit cube takes its border's value."""
-        result: Tensor = self.mlp(self.encoding(x.clamp(0.0, 1.0)))
+        # NaN must reach the losses, where it is noticed and recovered from, and not the table as an index:
+        # on a GPU that would end the process.
+        result: Tensor = self.mlp(self.encoding(x.nan_to_num(nan=0.0).clamp(0.0, 1.0)))
         return result
 
     def parameter_groups(self, grid_rate: float, mlp_rate: float) -> list[dict[str, object]]:

@@ -86,7 +86,7 @@ class ShotSource:
         mattes = []
         for sequence in self._sequences[1:]:
             if sequence.kind == "movie":
-                mattes.append(self._movies[sequence.paths[0]].read(frame).pixels[..., 0].astype(np.float32))
+                mattes.append(self._movies[sequence.paths[0]].read_matte(frame))
             else:
                 mattes.append(read_matte(sequence.paths[sequence.frames.index(frame)]))
         return np.stack(mattes) if mattes else np.zeros((0, self.height, self.width), np.float32)
@@ -151,5 +151,6 @@ def _check_mattes(pattern: str, plate: PictureSequence, span: tuple[int, int], f
 
 def _size_of(sequence: PictureSequence, index: int, pattern: str) -> PictureSpec:
     if sequence.kind == "movie":
-        return MovieReader(sequence.paths[0]).read(sequence.frames[0]).spec
+        with MovieReader(sequence.paths[0]) as movie:
+            return movie.spec
     return read_spec(sequence.paths[index])

@@ -143,7 +143,7 @@ class Trainer:
         ]
         for group in groups:
             group["full_rate"] = group["lr"]
-        return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+        return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=self.device.startswith("cuda"))
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

@@ -160,9 +160,6 @@ def corner_weights(fractions: list[Tensor], skip: int | None = None) -> list[Ten
 def accumulate(rows: list[Tensor], parts: list[Tensor], size: int) -> Tensor:
     """Sum values into table rows, the same way every time.
 
-    Floating-point atomics on a GPU add in any order, and then a seed would not repeat itself. There the sums
-    are made in 64-bit fixed point, whose order does not matter; a CPU adds one after the other anyway.
-
     Args:
         rows: tensors [levels, n] int64, as `HashGrid.corners` gives them.
         parts: for each, values [features, levels, n].
@@ -170,22 +167,31 @@ def accumulate(rows: list[Tensor], parts: list[Tensor], size: int) -> Tensor:
     Returns:
         [features, size].
     """
-    # One column at a time: a one-dimensional scatter is the fast kind.
-    features = len(parts[0])
-    if not parts[0].is_cuda:
-        sums = parts[0].new_zeros(features, size)
-        for row, part in zip(rows, parts, strict=True):
-            for column, values in zip(sums, part, strict=True):
-                column.scatter_add_(0, row.flatten(), values.flatten())
-        return sums
+    if parts[0].is_cuda:
+        return accumulate_in_fixed_point(rows, parts, size)
+    sums = parts[0].new_zeros(len(parts[0]), size)
+    _scatter(sums, rows, parts)
+    return sums
+
+
+def accumulate_in_fixed_point(rows: list[Tensor], parts: list[Tensor], size: int) -> Tensor:
+    """`accumulate` with 64-bit integers.
+
+    Floating-point atomics on a GPU add in any order, and then a seed would not repeat itself; the order of
+    integer additions does not matter.
+    """
     largest = torch.stack([part.abs().amax() for part in parts]).amax().clamp_min(1e-30)
     unit = FIXED_POINT / largest.double()
-    fixed = torch.zeros(features, size, dtype=torch.int64, device=parts[0].device)
+    sums = torch.zeros(len(parts[0]), size, dtype=torch.int64, device=parts[0].device)
+    _scatter(sums, rows, [(part * unit).long() for part in parts])
+    return (sums / unit).to(parts[0].dtype)
+
+
+def _scatter(sums: Tensor, rows: list[Tensor], parts: list[Tensor]) -> None:
+    # One column at a time: a one-dimensional scatter is the fast kind.
     for row, part in zip(rows, parts, strict=True):
-        steps = (part * unit).long()
-        for column, values in zip(fixed, steps, strict=True):
+        for column, values in zip(sums, part, strict=True):
             column.scatter_add_(0, row.flatten(), values.flatten())
-    return (fixed / unit).to(parts[0].dtype)
 
 
 class _Interpolate(torch.autograd.Function):
@@ -209,7 +215,7 @@ class _Interpolate(torch.autograd.Function):
             encoded.addcmul_(table.index_select(0, row.flatten()).view_as(encoded), weight[..., None])
         ctx.save_for_backward(table, scales, *rows, *fractions)
         ctx.corner_count = len(rows)  # type: ignore[attr-defined]
-        return encoded.transpose(0, 1).reshape(n, -1)
+        return encoded.transpose(0, 1).reshape(n, levels * table.shape[1])
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:

@@ -1,7 +1,7 @@
 """Every picture and movie read or written, and the colour curves in between; no torch.
 
 `sequences` finds the files of a shot, `pictures` and `movies` read them, `exr` writes them, `colour` has the
-curves, and `files` is the edge to the operating system: caps, atomic writes, errors.
+curves and `yuv` the matrices, and `files` is the edge to the operating system: caps, atomic writes, errors.
 """
 
 from inve_core.media.colour import LUMA, linear_to_srgb, srgb_to_linear

@@ -184,8 +184,7 @@ def read_channels(
     # The error flag matters even when pixels came: a truncated JPEG decodes to half a picture and grey.
     if pixels is None or source.has_error:
         raise MediaError(
-            f"{os.fspath(path)!r} is truncated or damaged: {_reason(source.geterror)}; write the file "
-            "again."
+            f"{os.fspath(path)!r} is truncated or damaged: {_reason(source.geterror)}; write the file again."
         )
     shape = (pixels.shape[0], pixels.shape[1], channels[1] - channels[0])
     return np.asarray(pixels).reshape(shape)
@@ -208,7 +207,7 @@ def atomic_output(path: StrPath) -> Iterator[Path]:
         raise storage_error(target, error.strerror or str(error)) from error
     # The suffix stays last because encoders choose their format by it; the dot hides it from sequence
     # listings.
-    temporary = target.with_name(f".{target.stem[:64]}.{uuid.uuid4().hex}.tmp{target.suffix}")
+    temporary = target.with_name(f".{target.stem[:16]}.{uuid.uuid4().hex}.tmp{target.suffix}")
     try:
         yield temporary
         try:

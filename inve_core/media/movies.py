@@ -1,15 +1,18 @@
 """Movies: frames read by their number, and a short movie written to look at."""
 
+import bisect
 import itertools
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import Colorspace, Interpolation
 
 from inve_core.errors import MediaError
 from inve_core.media.colour import linear_table
@@ -22,17 +25,20 @@ from inve_core.media.files import (
     storage_error,
 )
 from inve_core.media.pictures import FloatArray, Picture, PictureSpec, integer_type
+from inve_core.media.yuv import rgb_codes
 
 MOVIE_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg"})
+_WRITTEN_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi"})
 # A playlist with a movie's name would make the demuxer open whatever it lists: so only containers and files.
 _OPEN_OPTIONS = {
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mpeg,mpegts,mpegvideo",
     "protocol_whitelist": "file",
 }
+# A constant quantiser instead of a bit rate: a contact movie is looked at closely, and it is short.
+_BEST_QUALITY = {"flags": "+qscale", "global_quality": "236"}
 _MAX_FRAMES = 1_000_000
-_UNSPECIFIED = 2  # the value that FFmpeg gives to an untagged matrix, in no enum of PyAV
-_HDR_CURVES = {16: "PQ", 18: "HLG"}
-_TO_RGB = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+_DECODE_ON = 32  # frames ahead up to which decoding on is taken for cheaper than seeking
+_HDR_CURVES = {16: "PQ", 18: "HLG"}  # by FFmpeg's numbers
 
 
 class MovieReader:
@@ -87,7 +93,7 @@ class MovieReader:
             )
         stream.thread_type = "AUTO"
         self._stream = stream
-        self._times = self._list_frames()
+        self._times, self._keys = self._list_frames()
         self.frames = len(self._times)
         aspect = stream.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0
@@ -125,25 +131,50 @@ class MovieReader:
         Raises:
             MediaError: if there is no such frame, or it or one it builds on is damaged.
         """
+        return self._picture(self._codes(index))
+
+    def read_matte(self, index: int) -> npt.NDArray[np.float32]:
+        """Read one frame as a matte: its first channel as coverage, with no colour curve.
+
+        Returns:
+            float32 [height, width], 0..1.
+
+        Raises:
+            MediaError: as `read`.
+        """
+        codes = self._codes(index)
+        return codes[..., 0].astype(np.float32) / np.float32(_top(codes))
+
+    def _codes(self, index: int) -> npt.NDArray[Any]:
+        """[height, width, 3 or 4] integer codes of one frame."""
         if not 0 <= index < self.frames:
             raise MediaError(
                 f"{self._path!r} has no frame {index}; it has the frames 0 to {self.frames - 1}: choose one "
                 "of them."
             )
-        try:
-            frame = self._frame(index)
-            if frame.is_corrupt:
-                raise MediaError(f"frame {index} of {self._path!r} is damaged; write the movie again.")
-            return self._picture(frame)
-        except (av.error.FFmpegError, StopIteration) as error:
+        reason = "it is damaged"
+        for start in self._starts(index):
+            try:
+                frame = self._decode_until(index, start)
+            except av.error.FFmpegError as error:
+                reason = _reason(error)
+            else:
+                if frame is not None and not frame.is_corrupt:
+                    self._next = index + 1
+                    return self._rgb_codes(frame)
             self._rewind()
-            raise MediaError(
-                f"frame {index} of {self._path!r} cannot be decoded: {_reason(error)}; write the movie again."
-            ) from error
+        raise MediaError(
+            f"frame {index} of {self._path!r} cannot be decoded: {reason}; write the movie again."
+        )
 
-    def _list_frames(self) -> list[int]:
-        """The time stamp of each shown frame, in order, from the packets alone."""
+    def _list_frames(self) -> tuple[list[int], list[tuple[int, int]]]:
+        """The time stamp of each shown frame, in order, and (time stamp, seek position) of each key frame.
+
+        Taken from the packets alone. A key frame is sought by its decoding time, because containers differ in
+        which of its two times they index, and the earlier one is right for both.
+        """
         times: list[int] = []
+        keys: list[tuple[int, int]] = []
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:
@@ -152,6 +183,8 @@ class MovieReader:
                             f"{self._path!r} has frames without time stamps; convert it to a .mov or .mp4."
                         )
                     times.append(packet.pts)
+                    if packet.is_keyframe:
+                        keys.append((packet.pts, packet.pts if packet.dts is None else packet.dts))
                     if len(times) > _MAX_FRAMES:
                         raise MediaError(
                             f"{self._path!r} has over {_MAX_FRAMES} frames; cut the shot out of it."
@@ -162,40 +195,56 @@ class MovieReader:
             ) from error
         if not times:
             raise MediaError(f"{self._path!r} has no frames; write the movie again.")
-        return sorted(set(times))
+        if len(set(times)) < len(times):  # seen in MPEG programme streams
+            raise MediaError(
+                f"{self._path!r} has frames that share a time stamp, so their order is unknown; "
+                "convert it to a .mov or .mp4."
+            )
+        return sorted(times), sorted(keys)
 
     def _rewind(self) -> None:
         self._decoded: Iterator[av.VideoFrame] | None = None
         self._next = 0
 
-    def _frame(self, index: int) -> av.VideoFrame:
-        if self._decoded is None or index < self._next or index > self._next + 32:
-            self._container.seek(self._times[index], stream=self._stream, backward=True)
-            self._decoded = self._container.decode(self._stream)
-        wanted = self._times[index]
-        for frame in self._decoded:
-            # An open group of pictures may give frames from before the key frame; a later one means a gap.
-            if frame.pts is not None and frame.pts >= wanted:
-                if frame.pts > wanted:
-                    raise MediaError(f"frame {index} of {self._path!r} is missing; write the movie again.")
-                self._next = index + 1
-                return frame
-        raise StopIteration
+    def _starts(self, index: int) -> list[int | None]:
+        """Where decoding may start to reach a frame: None goes on from here, else a seek position.
 
-    def _picture(self, frame: av.VideoFrame) -> Picture:
-        deep = self.spec.source_type != "uint8"
-        target = ("rgba64le" if deep else "rgba") if self._has_alpha else ("rgb48le" if deep else "rgb24")
-        matrix = None
-        if int(frame.colorspace) == _UNSPECIFIED and not frame.format.is_rgb:
-            # What players assume of an untagged movie.
-            matrix = Colorspace.ITU709 if self.height >= 720 else Colorspace.ITU601
-        codes = frame.to_ndarray(
-            format=target,
-            src_colorspace=matrix,
-            src_color_range=frame.color_range or None,
-            interpolation=_TO_RGB,
-        )
-        code_max = 65535 if deep else 255
+        The nearest key frame should do. Where it does not (a container whose index is off, frames that refer
+        to what is before their key frame), the one before it and the movie's start are tried as well.
+        """
+        onwards: list[int | None] = [None] if self._decoded and 0 <= index - self._next <= _DECODE_ON else []
+        before = bisect.bisect_right(self._keys, (self._times[index], sys.maxsize))
+        seeks = [
+            self._keys[number][1] for number in (before - 1, before - 2, 0) if 0 <= number < len(self._keys)
+        ]
+        return onwards + list(dict.fromkeys(seeks or [self._times[0]]))
+
+    def _decode_until(self, index: int, start: int | None) -> av.VideoFrame | None:
+        """Decode from a start up to a frame; None where its time is passed without it."""
+        if start is not None or self._decoded is None:
+            self._container.seek(start or 0, stream=self._stream, backward=True)
+            self._decoded = self._container.decode(self._stream)
+        for frame in self._decoded:
+            if frame.pts is not None and frame.pts >= self._times[index]:
+                return frame if frame.pts == self._times[index] else None
+        return None
+
+    def _rgb_codes(self, frame: av.VideoFrame) -> npt.NDArray[Any]:
+        if (frame.width, frame.height) != (self.width, self.height):
+            raise MediaError(
+                f"a frame of {self._path!r} is {frame.width}x{frame.height}, the others are "
+                f"{self.width}x{self.height}; convert it to one size."
+            )
+        try:
+            return rgb_codes(frame, alpha=self._has_alpha, deep=self.spec.source_type != "uint8")
+        except (av.error.FFmpegError, ValueError) as error:  # raw sensor data and the like
+            raise MediaError(
+                f"{self._path!r} holds {frame.format.name} pixels, which cannot be made RGB; "
+                "convert it to ProRes or H.264."
+            ) from error
+
+    def _picture(self, codes: npt.NDArray[Any]) -> Picture:
+        code_max = _top(codes)
         table = linear_table(self.spec.colour_space, code_max)
         pixels: FloatArray = np.ones((self.height, self.width, 4), self.spec.dtype)
         colour = table[codes[..., :3]]
@@ -205,6 +254,10 @@ class MovieReader:
             pixels[..., 3:] = alpha
         pixels[..., :3] = colour
         return Picture(self.spec, pixels, {"oiio:ColorSpace": ("string", "lin_rec709_scene")})
+
+
+def _top(codes: npt.NDArray[Any]) -> int:
+    return 255 if codes.dtype == np.uint8 else 65535
 
 
 def write_movie(path: StrPath, frames_uint8: Iterable[npt.NDArray[np.uint8]], fps: float) -> None:
@@ -218,8 +271,11 @@ def write_movie(path: StrPath, frames_uint8: Iterable[npt.NDArray[np.uint8]], fp
 
     Raises:
         StorageError: if the disk is full, the folder not writable, or the writing fails otherwise.
-        ValueError: for no frames, frames of different sizes or another type, or a rate that is not positive.
+        ValueError: for another suffix, no frames, frames of different sizes or another type, or a rate that
+            is not positive.
     """
+    if Path(path).suffix.lower() not in _WRITTEN_SUFFIXES:
+        raise ValueError(f"{os.fspath(path)!r} must end in one of {', '.join(sorted(_WRITTEN_SUFFIXES))}")
     if not 0 < fps <= 1000:
         raise ValueError(f"fps must be over 0 and at most 1000, got {fps}")
     with atomic_output(path) as temporary:
@@ -234,11 +290,10 @@ def _encode(name: str, frames: Iterator[npt.NDArray[np.uint8]], rate: Fraction) 
     if first is None:
         raise ValueError("a movie needs at least one frame")
     with av.open(name, "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
+        stream = container.add_stream("mpeg4", rate=rate, options=dict(_BEST_QUALITY))
         height, width = first.shape[0], first.shape[1]
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
-        stream.bit_rate = max(1_000_000, int(stream.width * stream.height * 0.3 * max(float(rate), 24.0)))
         for number, pixels in enumerate(itertools.chain([first], frames)):
             if pixels.shape != (height, width, 3) or pixels.dtype != np.uint8:
                 raise ValueError(

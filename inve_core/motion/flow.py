@@ -5,8 +5,11 @@ to i + 2g is the flow to i + g followed by the flow from there, so that a point 
 many frames and not only to the next one.
 """
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -115,41 +118,37 @@ def flow_over_gaps(
         on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
     """
     results: list[GapFlow] = []
-    for gap in gaps:
-        pairs = list(_pairs(grey, gap, results[-1] if results else None, on_pair))
-        forward = np.stack([pair[0] for pair in pairs])
-        backward = np.stack([pair[1] for pair in pairs])
-        valid = [
-            (
-                consistent(ahead, back, mattes[i], mattes[i + gap]),
-                consistent(back, ahead, mattes[i + gap], mattes[i]),
-            )
-            for i, (ahead, back) in enumerate(pairs)
-        ]
-        results.append(
-            GapFlow(
-                gap,
-                forward.astype(np.float16),
-                np.stack([one for one, _ in valid]),
-                backward.astype(np.float16),
-                np.stack([other for _, other in valid]),
-            )
-        )
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for gap in gaps:
+            work = partial(_pair, grey, mattes, gap, results[-1] if results else None)
+            pairs = []
+            try:
+                for pair in pool.map(work, range(len(grey) - gap)):
+                    pairs.append(pair)
+                    on_pair()
+            except BaseException:
+                # Cancelled, most likely: what has not begun is not begun.
+                pool.shutdown(cancel_futures=True)
+                raise
+            results.append(GapFlow(gap, *(np.stack(part) for part in zip(*pairs, strict=True))))
     return tuple(results)
 
 
-def _pairs(
-    grey: np.ndarray, gap: int, half: GapFlow | None, on_pair: Callable[[], None]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for i in range(len(grey) - gap):
-        if half is None:
-            yield dis_flow(grey[i], grey[i + gap]), dis_flow(grey[i + gap], grey[i])
-        else:
-            step = half.gap
-            ahead = half.forward[i].astype(np.float32)
-            back = half.backward[i + step].astype(np.float32)
-            yield (
-                ahead + sample_at(half.forward[i + step].astype(np.float32), ahead),
-                back + sample_at(half.backward[i].astype(np.float32), back),
-            )
-        on_pair()
+def _pair(
+    grey: np.ndarray, mattes: np.ndarray, gap: int, half: GapFlow | None, i: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Flow and validity between frames i and i + gap, in the order of GapFlow's fields."""
+    if half is None:
+        ahead, back = dis_flow(grey[i], grey[i + gap]), dis_flow(grey[i + gap], grey[i])
+    else:
+        step = half.gap
+        ahead, back = half.forward[i].astype(np.float32), half.backward[i + step].astype(np.float32)
+        ahead = ahead + sample_at(half.forward[i + step].astype(np.float32), ahead)
+        back = back + sample_at(half.backward[i].astype(np.float32), back)
+    start, end = mattes[i], mattes[i + gap]
+    return (
+        ahead.astype(np.float16),
+        consistent(ahead, back, start, end),
+        back.astype(np.float16),
+        consistent(back, ahead, end, start),
+    )

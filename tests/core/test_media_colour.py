@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inve_core.media.colour import LUMA, curve_to_linear, linear_table, linear_to_srgb, srgb_to_linear
 
 values = st.floats(-1e4, 1e4, allow_nan=False)

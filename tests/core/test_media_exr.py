@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from inve_core.errors import MediaError, StorageError
 from inve_core.media import Part, exr_bytes, read_parts, read_picture, write_exr
 from inve_core.media.pictures import Picture, PictureSpec
@@ -153,7 +154,7 @@ def test_parts(tmp_path: Path) -> None:
 
 
 def test_the_first_part_with_colour_is_the_picture(tmp_path: Path) -> None:
-    import OpenImageIO as oiio  # noqa: N813, PLC0415 - for this one file that our writer does not make
+    import OpenImageIO as oiio  # noqa: N813 - for this one file that our writer does not make
 
     specs = []
     for name, channels in (("depth", ("Z",)), ("beauty", ("R", "G", "B"))):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 import pytest
+
 from inve_core.errors import MediaError
 from inve_core.media import read_matte, read_picture, read_spec, read_texture, srgb_to_linear
 from inve_core.media.pictures import Picture, PictureSpec
@@ -28,7 +29,9 @@ def save(
     """Write [h, w, c] pixels with OpenImageIO; `window` is the display window, x, y, width and height."""
     height, width, count = pixels.shape
     names = {"float16": "half", "float32": "float", "float64": "double"}
-    spec = oiio.ImageSpec(width, height, count, sample_type or names.get(str(pixels.dtype), str(pixels.dtype)))
+    spec = oiio.ImageSpec(
+        width, height, count, sample_type or names.get(str(pixels.dtype), str(pixels.dtype))
+    )
     if channels:
         spec.channelnames = channels
     if window:
@@ -91,7 +94,9 @@ def test_dpx_by_its_bits(tmp_path: Path, bits: int, dtype: type) -> None:
     assert picture.pixels.dtype == dtype
     expected = srgb_to_linear(level / (2**bits - 1))
     # OpenImageIO repeats the high bits below the low ones: up to half a 16-bit code off the exact ratio.
-    np.testing.assert_allclose(picture.pixels[0, :, 0], expected, rtol=2e-3 if bits == 10 else 1e-3, atol=4e-6)
+    np.testing.assert_allclose(
+        picture.pixels[0, :, 0], expected, rtol=2e-3 if bits == 10 else 1e-3, atol=4e-6
+    )
 
 
 def test_jpeg(tmp_path: Path) -> None:
@@ -259,7 +264,9 @@ def test_a_picture_checks_its_own_shape() -> None:
         (8, [[2, 4], [1, 3]]),
     ],
 )
-def test_textures_stand_upright_and_plates_stay(tmp_path: Path, orientation: int, seen: list[list[int]]) -> None:
+def test_textures_stand_upright_and_plates_stay(
+    tmp_path: Path, orientation: int, seen: list[list[int]]
+) -> None:
     stored = (np.array([[1, 2], [3, 4]], np.float32) / 8)[..., None].repeat(3, axis=2)
     path = save(tmp_path / "a.tif", stored, Orientation=orientation)
     np.testing.assert_array_equal(read_texture(path)[..., 0] * 8, seen)
@@ -282,7 +289,9 @@ def test_matte_of_a_colour_picture_is_its_red(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("alpha", "expected"), [([0.25, 1.0], [0.25, 1.0]), ([1.0, 1.0], [0.5, 0.75])])
-def test_matte_is_the_alpha_where_that_varies(tmp_path: Path, alpha: list[float], expected: list[float]) -> None:
+def test_matte_is_the_alpha_where_that_varies(
+    tmp_path: Path, alpha: list[float], expected: list[float]
+) -> None:
     stored = np.array([[[0.5, 0, 0, alpha[0]], [0.75, 0, 0, alpha[1]]]], np.float16)
     np.testing.assert_array_equal(read_matte(save(tmp_path / "a.exr", stored))[0], expected)
 

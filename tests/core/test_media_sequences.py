@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from inve_core.errors import MediaError
 from inve_core.media import find_sequence, output_path, write_movie
 
@@ -86,7 +87,9 @@ def test_several_sequences_are_named(shot: Path) -> None:
     assert find_sequence(str(shot / "matte.*.exr")).frames == (1001, 1002)
 
 
-@pytest.mark.parametrize("pattern", ["none.%04d.exr", "", "*.png", "absent.exr", "absent/shot.%04d.exr", "a.txt"])
+@pytest.mark.parametrize(
+    "pattern", ["none.%04d.exr", "", "*.png", "absent.exr", "absent/shot.%04d.exr", "a.txt"]
+)
 def test_nothing_found(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(MediaError) as error:
         find_sequence(str(tmp_path / pattern))
@@ -197,7 +200,9 @@ def test_output_path_refuses(pattern: str, reason: str) -> None:
 
 
 @given(st.integers(0, 10**7), st.integers(1, 9))
-def test_what_is_written_is_found_again(tmp_path_factory: pytest.TempPathFactory, frame: int, digits: int) -> None:
+def test_what_is_written_is_found_again(
+    tmp_path_factory: pytest.TempPathFactory, frame: int, digits: int
+) -> None:
     folder = tmp_path_factory.mktemp("frames")
     pattern = str(folder / f"a.%0{digits}d.exr")
     output_path(pattern, frame).write_bytes(b"")

@@ -1,0 +1,20 @@
+"""For all tests: settings that must stand before torch is imported, and what a GPU test needs."""
+
+import os
+
+import pytest
+
+# See inve_daemon.worker: torch's threads must not spin on a machine that is busy otherwise.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """GPU tests skip with a reason where there is no GPU."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none here"))

@@ -1,0 +1,205 @@
+"""Learning: it reaches the truth, repeats itself, resumes, recovers, and says when a result is bad."""
+
+import dataclasses
+import json
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from inve_core import checkpoint
+from inve_core.clip import Clip
+from inve_core.coordinates import PictureGrid
+from inve_core.errors import CheckpointError, DeviceError
+from inve_core.presets import PRESETS, TrainingSettings, preset
+from inve_core.source import ShotSource
+from inve_core.training import Trainer
+
+
+def weights(trainer: Trainer) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in trainer.model.parameters()]
+
+
+def bare_clip(rgb: np.ndarray, mattes: np.ndarray) -> Clip:
+    """A clip without files and without flow."""
+    count, height, width = rgb.shape[:3]
+    source = ShotSource("none", ("m",) * mattes.shape[1], tuple(range(count)), width, height, 1.0, "uint8")
+    return Clip(source, PictureGrid.fit(width, height, 768), rgb, mattes, (), 1.0)
+
+
+def test_learns_the_synthetic_clip(shot):
+    report = shot.trainer.report
+    assert report["flow_error_px"] < 0.25
+    assert report["matte_iou"] > 0.97
+    assert report["psnr_db"] > 27
+    assert report["folded_share"] == 0
+    assert report["warnings"] == []
+    assert report["backend"] == "torch"
+    assert report["device"] == "cpu"
+    json.dumps(report)
+
+
+def test_the_same_seed_gives_the_same_weights(shot, quick):
+    settings = dataclasses.replace(quick, batch=500)
+    runs = []
+    for seed in (3, 3, 4):
+        trainer = Trainer(shot.clip, settings, device="cpu", seed=seed)
+        list(islice(trainer.run(), 8))
+        runs.append(weights(trainer))
+    assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
+
+
+@pytest.mark.parametrize("stop_after", [6, 14])
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shot, quick, tmp_path, stop_after):
+    """Stopped once while learning and once in the inverse mappings."""
+    settings = dataclasses.replace(
+        quick, batch=500, iterations=10, least_iterations=10, inverse_iterations=8, check_every=4
+    )
+    whole = Trainer(shot.clip, settings, device="cpu", seed=5)
+    steps = len(list(whole.run()))
+    assert steps == 18
+    first = Trainer(shot.clip, settings, device="cpu", seed=5)
+    list(islice(first.run(), stop_after))
+    first.save(tmp_path)
+    second = Trainer(shot.clip, settings, device="cpu", seed=5, resume=tmp_path)
+    assert len(list(second.run())) == steps - stop_after
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(second), strict=True))
+
+
+def test_resuming_other_settings_is_refused(shot, quick, tmp_path):
+    trainer = Trainer(shot.clip, quick, device="cpu", seed=0)
+    trainer.save(tmp_path)
+    with pytest.raises(CheckpointError, match="same settings"):
+        Trainer(shot.clip, dataclasses.replace(quick, batch=7), device="cpu", seed=0, resume=tmp_path)
+    with pytest.raises(CheckpointError, match="same settings and seed"):
+        Trainer(shot.clip, quick, device="cpu", seed=1, resume=tmp_path)
+
+
+def test_progress_tells_stage_and_time_left(shot, quick):
+    settings = dataclasses.replace(quick, batch=200, iterations=4, least_iterations=4, inverse_iterations=3)
+    progress = list(Trainer(shot.clip, settings, device="cpu").run())
+    assert [one.iteration for one in progress] == list(range(1, 8))
+    assert progress[-1].iterations == 7
+    assert progress[-1].seconds_left == 0
+    assert {one.stage for one in progress} == {"learning", "inverse", "done"}
+
+
+def test_learning_stops_when_it_has_matured(shot, quick):
+    """No look can be better than a perfect one, so that maturity comes at the first chance."""
+    settings = dataclasses.replace(
+        quick,
+        batch=200,
+        iterations=2_000,
+        least_iterations=20,
+        check_every=5,
+        patience=2,
+        inverse_iterations=1,
+    )
+    trainer = Trainer(shot.clip, settings, device="cpu")
+    trainer.state.best_flow_px, trainer.state.best_iou = 1e-9, 1.0
+    # A best this good would read as a mapping that fell apart, were the present error not small.
+    list(trainer.run())
+    assert trainer.report["stopped"] == "matured"
+    assert trainer.state.cooldown_from == 20
+    assert trainer.report["iterations"] == 70
+
+
+def test_a_loss_that_is_not_finite_is_recovered_from(shot, quick):
+    settings = dataclasses.replace(
+        quick, batch=200, iterations=12, least_iterations=12, check_every=4, inverse_iterations=1
+    )
+    trainer = Trainer(shot.clip, settings, device="cpu")
+    run = trainer.run()
+    list(islice(run, 5))
+    with torch.no_grad():
+        trainer.model.mappings[0].mlp[0].weight.fill_(float("nan"))
+    list(run)
+    assert any("fell apart" in warning for warning in trainer.report["warnings"])
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+    assert trainer.state.rate_factor < 1
+
+
+def test_a_bad_result_says_so(shot, quick):
+    """Mattes that have nothing to do with the frames."""
+    rng = np.random.default_rng(0)
+    clip = dataclasses.replace(shot.clip, mattes=rng.random(shot.clip.mattes.shape, np.float32))
+    settings = dataclasses.replace(quick, batch=200, iterations=5, least_iterations=5, inverse_iterations=1)
+    trainer = Trainer(clip, settings, device="cpu")
+    list(trainer.run())
+    assert any("opacity is poor" in warning for warning in trainer.report["warnings"])
+
+
+@pytest.mark.parametrize("fronts", [0, 1, 2, 3])
+def test_any_number_of_video_layers_trains(fronts, quick):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 255, (3, 24, 32, 3), np.uint8)
+    mattes = np.zeros((3, fronts, 24, 32), np.float32)
+    for front in range(fronts):
+        mattes[:, front, 4 * front : 4 * front + 8, 4:20] = 1
+    settings = dataclasses.replace(quick, batch=100, iterations=3, least_iterations=3, inverse_iterations=2)
+    trainer = Trainer(bare_clip(rgb, mattes), settings, device="cpu")
+    list(trainer.run())
+    assert trainer.report["flow_error_px"] is None
+    assert (trainer.report["matte_iou"] is None) == (fronts == 0)
+    t = torch.zeros(5, dtype=torch.long)
+    visible = trainer.model.visibility(torch.rand(5, 2) * 20, t)
+    assert visible.shape == (5, fronts + 1)
+    assert torch.allclose(visible.sum(1), torch.ones(5))
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 32), (2, 40, 20)])
+def test_a_single_frame_and_a_portrait_clip_train(shape, quick):
+    rgb = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
+    mattes = np.zeros((shape[0], 1, *shape[1:]), np.float32)
+    settings = dataclasses.replace(quick, batch=100, iterations=3, least_iterations=3, inverse_iterations=2)
+    trainer = Trainer(bare_clip(rgb, mattes), settings, device="cpu")
+    list(trainer.run())
+    assert np.isfinite(trainer.report["psnr_db"])
+
+
+def test_a_missing_gpu_is_named(shot, quick):
+    with pytest.raises(DeviceError, match="cuda:97"):
+        Trainer(shot.clip, quick, device="cuda:97")
+    with pytest.raises(DeviceError, match="auto, cpu, cuda"):
+        Trainer(shot.clip, quick, device="tpu")
+
+
+def test_presets_survive_the_checkpoint():
+    for name, settings in PRESETS.items():
+        assert settings.name == name
+        assert TrainingSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    assert preset("paper").iterations == 12_000
+    assert preset("paper").batch == 10_000
+
+
+class TestCheckpoint:
+    def test_a_loaded_model_answers_alike(self, shot, tmp_path):
+        shot.trainer.save(tmp_path)
+        loaded = checkpoint.load_model(tmp_path, "cpu")
+        xy, t = torch.rand(50, 2) * 90, torch.randint(8, (50,))
+        assert torch.equal(loaded.map(0, xy, t), shot.model.map(0, xy, t))
+        assert torch.equal(loaded.visibility(xy, t), shot.model.visibility(xy, t))
+        assert loaded.geometry == shot.model.geometry
+        assert checkpoint.read_report(tmp_path)["preset"] == "preview"
+
+    @pytest.mark.parametrize("name", [checkpoint.DOCUMENT, checkpoint.WEIGHTS])
+    def test_a_truncated_file_is_refused(self, shot, tmp_path, name):
+        shot.trainer.save(tmp_path)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(CheckpointError, match=name):
+            checkpoint.load_model(tmp_path, "cpu")
+
+    def test_another_format_is_refused(self, shot, tmp_path):
+        shot.trainer.save(tmp_path)
+        document = json.loads((tmp_path / checkpoint.DOCUMENT).read_text())
+        (tmp_path / checkpoint.DOCUMENT).write_text(json.dumps(document | {"format": 99}))
+        with pytest.raises(CheckpointError, match="format 1, got 99"):
+            checkpoint.load_model(tmp_path, "cpu")
+
+    def test_nothing_is_left_behind_by_a_save(self, shot, tmp_path):
+        shot.trainer.save(tmp_path)
+        expected = {checkpoint.DOCUMENT, checkpoint.WEIGHTS, checkpoint.TRAINER}
+        assert {path.name for path in tmp_path.iterdir()} == expected
