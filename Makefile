@@ -6,7 +6,7 @@ STAMP   := $(VENV)/.setup-stamp
 
 # Which interpreter makes the environment; tools/setup.sh looks for one when this is empty.
 PYTHON   ?=
-# More for pip, for example PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu" for torch without CUDA.
+# More for pip, for example PIP_ARGS="--extra-index-url URL" with the address of PyTorch's CPU builds.
 PIP_ARGS ?=
 
 # make demo

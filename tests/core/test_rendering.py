@@ -1,4 +1,4 @@
-"""Rendering: exact where nothing is touched, right where something is, and rebuilt by `over` from its parts."""
+"""Rendering: exact where nothing is touched, right where something is, rebuilt by `over` from its parts."""
 
 import itertools
 import math
