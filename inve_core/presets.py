@@ -139,7 +139,7 @@ PRESETS: dict[str, TrainingSettings] = {
                 matte=2.0,
             ),
             shapes=FieldShapes(
-                mapping_levels=16, mapping_finest=64, opacity_levels=16, atlas_levels=16, log2_table=15
+                mapping_levels=6, mapping_finest=24, opacity_levels=16, atlas_levels=16, log2_table=15
             ),
         ),
     )

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-# See inve_daemon.worker: torch's threads must not spin on a machine that is busy otherwise.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# As in inve_daemon.worker.__main__, which says why.
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

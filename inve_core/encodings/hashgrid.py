@@ -9,6 +9,7 @@ past a dense level's end wraps around.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -55,8 +56,11 @@ def grid_levels(settings: GridSettings) -> tuple[GridLevel, ...]:
     """The levels of a grid, coarse to fine; dense levels come before hashed ones."""
     levels = []
     offset = 0
+    # In single precision, as tiny-cuda-nn does it: where a scale comes out near a whole number, rounding
+    # decides how many vertices the level has.
+    log2_growth = np.log2(np.float32(settings.growth))
     for level in range(settings.levels):
-        scale = 2 ** (level * math.log2(settings.growth)) * settings.base - 1
+        scale = float(np.exp2(np.float32(level) * log2_growth) * np.float32(settings.base) - np.float32(1))
         resolution = math.ceil(scale) + 1
         vertices = -(-(resolution**settings.dims) // 8) * 8
         size = min(vertices, 1 << settings.log2_table)

@@ -1,0 +1,376 @@
+"""The synchronous client: one method for each thing that a person or a plugin asks of the daemon."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional, Sequence, Union
+
+from . import transport
+from .connection import Connection, expect
+from .endpoints import Endpoint, default_endpoint, parse
+from .errors import BadMessage
+from .version import PROTOCOL, VERSION
+from .watching import EventStream, OnProgress, follow_job
+
+Json = Mapping[str, Any]
+QUICK_S = 10.0
+"""Time for what the daemon answers at once."""
+WORK_S = 300.0
+"""Time for what the worker has to read, load or render first."""
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """One rendered frame: `exr` is a whole EXR file; `touched` counts the pixels that edits changed."""
+
+    frame: int
+    exr: bytes
+    touched: int
+
+
+class Client:
+    """A connection to a daemon; made cheaply, connected with the first request.
+
+    One object may be used by several threads, one request at a time. Every method raises a class of
+    `inve_client.errors`. Where a method takes `request_id`, the same id with the same arguments may be sent
+    again, also after a crash, and gets the same answer without being done twice.
+
+    Args:
+        endpoint: the daemon's address; the default daemon's by default.
+        name: who is asking, for the daemon's log.
+    """
+
+    def __init__(self, endpoint: Union[str, Endpoint, None] = None, *, name: str = "inve_client") -> None:
+        if endpoint is None:
+            endpoint = default_endpoint()
+        self.endpoint = parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self.name = name
+        self._connection = Connection(self.endpoint, transport.RequestSocket)
+        self._events_endpoint: Optional[Endpoint] = None
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    @property
+    def session(self) -> str:
+        """The daemon's session as of the last answer; another one means that it was restarted."""
+        return self._connection.session
+
+    def ask(
+        self, kind: str, *, timeout_s: float = QUICK_S, request_id: Optional[str] = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Send any request of SPEC.md and return its result."""
+        return dict(self._connection.request(kind, fields, timeout_s=timeout_s, request_id=request_id).result)
+
+    # The daemon
+
+    def hello(self, *, timeout_s: float = QUICK_S) -> dict[str, Any]:
+        """Who the daemon is: its `version`, `protocol`, `session`, `events` address and `device`."""
+        said = self.ask("hello", timeout_s=timeout_s, client=self.name, version=VERSION, protocol=PROTOCOL)
+        self._events_endpoint = parse(expect(said, "events", str))
+        return said
+
+    def status(self, *, timeout_s: float = QUICK_S) -> dict[str, Any]:
+        """How the daemon is: its store, worker, jobs and shots in numbers."""
+        return self.ask("status", timeout_s=timeout_s)
+
+    def shutdown(self) -> dict[str, Any]:
+        """Ask the daemon to end; training is saved and goes on with the next `serve`."""
+        return self.ask("shutdown")
+
+    def events(self) -> EventStream:
+        """A stream of the daemon's events, to be closed by the caller; belongs to one thread."""
+        if self._events_endpoint is None:
+            self.hello()
+        assert self._events_endpoint is not None
+        return EventStream(transport.EventSocket(self._events_endpoint))
+
+    # Shots
+
+    def open_shot(
+        self,
+        shot: str,
+        frames: str,
+        mattes: Sequence[str] = (),
+        frame_range: Optional[tuple[int, int]] = None,
+        *,
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Make a shot known under a name; headers of all its files are read.
+
+        Args:
+            shot: `[A-Za-z0-9._-]{1,64}`.
+            frames: absolute pattern of the plate, on the daemon's machine and under its roots.
+            mattes: an absolute pattern for each foreground layer, front to back.
+            frame_range: first and last frame.
+
+        Returns:
+            The shot's description, as from `describe_shot`.
+        """
+        return self.ask(
+            "open_shot",
+            timeout_s=WORK_S,
+            request_id=request_id,
+            shot=shot,
+            frames=frames,
+            mattes=list(mattes),
+            frame_range=None if frame_range is None else list(frame_range),
+        )
+
+    def list_shots(self) -> list[dict[str, Any]]:
+        """Every shot of the store."""
+        return list(expect(self.ask("list_shots"), "shots", list))
+
+    def describe_shot(self, shot: str, *, with_edits: bool = False) -> dict[str, Any]:
+        """One shot: frames, size, video layers, model, its edits' `revision`, and `stack` if asked for."""
+        return self.ask("describe_shot", shot=shot, with_edits=with_edits)
+
+    def close_shot(self, shot: str) -> dict[str, Any]:
+        """Drop the shot from the worker's memory; everything stored stays."""
+        return self.ask("close_shot", shot=shot)
+
+    def delete_shot(self, shot: str, *, request_id: Optional[str] = None) -> dict[str, Any]:
+        """Forget a shot with its model, edits and jobs; its pictures are left alone."""
+        return self.ask("delete_shot", shot=shot, request_id=request_id)
+
+    # Jobs
+
+    def train(
+        self,
+        shot: str,
+        *,
+        preset: str = "fast",
+        working_size: Optional[int] = None,
+        seed: int = 0,
+        request_id: Optional[str] = None,
+    ) -> str:
+        """Start learning a shot and return the job's id at once; `wait_job` follows it."""
+        started = self.ask(
+            "train", request_id=request_id, shot=shot, preset=preset, working_size=working_size, seed=seed
+        )
+        return str(expect(started, "job", str))
+
+    def wait_job(
+        self, job: str, *, on_progress: Optional[OnProgress] = None, timeout_s: Optional[float] = None
+    ) -> dict[str, Any]:
+        """Follow a job to its end and return its `result`; see `watching.follow_job` for what it raises."""
+        with closing(self.events()) as events:
+            ended = follow_job(job, self.describe_job, events, on_progress, timeout_s)
+        return dict(expect(ended, "result", dict))
+
+    def describe_job(self, job: str) -> dict[str, Any]:
+        """One job: `state`, progress, and its `result` or `error` once it has ended."""
+        return self.ask("describe_job", job=job)
+
+    def list_jobs(self) -> list[dict[str, Any]]:
+        """The newest jobs of the store, newest first."""
+        return list(expect(self.ask("list_jobs"), "jobs", list))
+
+    def cancel(self, job: str) -> dict[str, Any]:
+        """Ask a job to end; returns its state (an ended job stays as it is)."""
+        return self.ask("cancel", job=job)
+
+    # Edits
+
+    def put_edits(
+        self,
+        shot: str,
+        stack: Json,
+        *,
+        base_revision: Optional[int] = None,
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Replace a shot's whole edit stack.
+
+        Args:
+            shot: which shot.
+            stack: as in EDITS.json; texture images are absolute paths under the daemon's roots, or
+                "sha256:..." as the daemon has given back.
+            base_revision: refuse where the edits are not at this revision; None replaces whatever is there.
+
+        Returns:
+            `revision`, and `ids` of all edits in the stack's order.
+        """
+        return self.ask(
+            "put_edits",
+            timeout_s=WORK_S,
+            request_id=request_id,
+            shot=shot,
+            stack=stack,
+            base_revision=base_revision,
+        )
+
+    def patch_edits(
+        self,
+        shot: str,
+        base_revision: int,
+        *,
+        layers: Sequence[Json] = (),
+        edits: Sequence[Json] = (),
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Add or change single layers and edits.
+
+        Args:
+            shot: which shot.
+            base_revision: the revision that the caller has seen.
+            layers: `{"name", "kind", "blend", "opacity", "enabled"}`; a new name makes a layer on top (with
+                `kind`), a known one changes what is given.
+            edits: `{"layer": name, "edit": {...}}`; an edit with a known `id` replaces that one, any other is
+                added on top of its layer.
+
+        Returns:
+            `revision`, and `ids` of the given edits in order.
+
+        Raises:
+            StaleRevision: someone changed the edits meanwhile; `details["revision"]` is the current one.
+        """
+        return self.ask(
+            "patch_edits",
+            timeout_s=WORK_S,
+            request_id=request_id,
+            shot=shot,
+            base_revision=base_revision,
+            layers=list(layers),
+            edits=list(edits),
+        )
+
+    def remove_edits(
+        self,
+        shot: str,
+        base_revision: int,
+        *,
+        edits: Sequence[str] = (),
+        layers: Sequence[str] = (),
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Remove edits by their ids and layers by their names; returns the new `revision`."""
+        return self.ask(
+            "remove_edits",
+            request_id=request_id,
+            shot=shot,
+            base_revision=base_revision,
+            edits=list(edits),
+            layers=list(layers),
+        )
+
+    def undo(
+        self, shot: str, *, base_revision: Optional[int] = None, request_id: Optional[str] = None
+    ) -> dict[str, Any]:
+        """Take back the last change of the edits, whoever made it; returns the new `revision`."""
+        return self.ask("undo", request_id=request_id, shot=shot, base_revision=base_revision)
+
+    def redo(
+        self, shot: str, *, base_revision: Optional[int] = None, request_id: Optional[str] = None
+    ) -> dict[str, Any]:
+        """Bring back what `undo` took; returns the new `revision`."""
+        return self.ask("redo", request_id=request_id, shot=shot, base_revision=base_revision)
+
+    # Pictures and points
+
+    def track(
+        self, shot: str, points: Sequence[Json], frames: Optional[Sequence[int]] = None
+    ) -> dict[str, Any]:
+        """Where points of one frame are on the others.
+
+        Args:
+            shot: which shot.
+            points: `{"id", "frame", "x", "y", "video_layer"}` in pixels of the source, origin top left.
+            frames: on which frames; all by default.
+
+        Returns:
+            TRACKS.json: `frames`, and `tracks` with `id`, `x`, `y`, `visible`, `confidence`.
+        """
+        return self.ask(
+            "track",
+            timeout_s=WORK_S,
+            shot=shot,
+            points=list(points),
+            frames=None if frames is None else list(frames),
+        )
+
+    def render(
+        self,
+        shot: str,
+        frames: Sequence[int],
+        *,
+        scale: float = 1.0,
+        region: Optional[tuple[int, int, int, int]] = None,
+        layers: bool = False,
+        bits: Optional[int] = None,
+    ) -> list[RenderedFrame]:
+        """Edited frames, as EXR in memory.
+
+        Args:
+            shot: which shot.
+            frames: at most 64 of the shot's frames, and 256 MiB of EXR in all.
+            scale: 1 is the plate's size.
+            region: x, y, width, height in pixels of the result; all of it by default.
+            layers: also one part per edit layer and per video layer's matte and uv.
+            bits: 16 or 32; the plate's own by default.
+        """
+        fields = {**_render_fields(shot, frames, scale, region, layers, bits), "out": None}
+        reply = self._connection.request("render", fields, timeout_s=WORK_S)
+        described = expect(reply.result, "frames", list)
+        if len(described) != len(reply.attachments):
+            raise BadMessage(
+                f"A render of {len(described)} frames must bring as many pictures, "
+                f"got {len(reply.attachments)}."
+            )
+        return [
+            RenderedFrame(expect(one, "frame", int), exr, expect(one, "touched", int))
+            for one, exr in zip(described, reply.attachments)
+        ]
+
+    def render_to(
+        self,
+        shot: str,
+        out: str,
+        frames: Optional[Sequence[int]] = None,
+        *,
+        scale: float = 1.0,
+        region: Optional[tuple[int, int, int, int]] = None,
+        layers: bool = False,
+        bits: Optional[int] = None,
+        request_id: Optional[str] = None,
+    ) -> str:
+        """Start rendering EXR files to an absolute pattern under the daemon's roots; returns the job's id."""
+        fields = _render_fields(shot, frames, scale, region, layers, bits)
+        started = self.ask("render", request_id=request_id, **fields, out=out)
+        return str(expect(started, "job", str))
+
+    def view_atlas(
+        self, shot: str, video_layer: str, *, with_edits: bool = False, long_edge: int = 512
+    ) -> bytes:
+        """The atlas of a video layer as one EXR, its longer side `long_edge` pixels."""
+        fields = {"shot": shot, "video_layer": video_layer, "with_edits": with_edits, "long_edge": long_edge}
+        reply = self._connection.request("view_atlas", fields, timeout_s=WORK_S)
+        if len(reply.attachments) != 1:
+            raise BadMessage(f"An atlas view must bring one picture, got {len(reply.attachments)}.")
+        return reply.attachments[0]
+
+
+def _render_fields(
+    shot: str,
+    frames: Optional[Sequence[int]],
+    scale: float,
+    region: Optional[tuple[int, int, int, int]],
+    layers: bool,
+    bits: Optional[int],
+) -> dict[str, Any]:
+    return {
+        "shot": shot,
+        "frames": None if frames is None else list(frames),
+        "scale": scale,
+        "region": None if region is None else list(region),
+        "layers": layers,
+        "bits": bits,
+    }

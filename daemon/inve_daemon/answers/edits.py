@@ -1,0 +1,127 @@
+"""Requests that change a shot's edits, each against a revision."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from inve_client.errors import EditError
+from inve_core.edits import EditStack, check_stack
+from inve_daemon import editing, schema
+from inve_daemon.answers.base import Answer, Group, Handlers, picture_of
+from inve_daemon.store import ShotRecord, expect_revision
+
+Make = Callable[[dict[str, str]], tuple[EditStack, list[str] | None]]
+"""From addresses of images named by path to the new stack and the ids to answer with (None: all of its)."""
+
+
+class EditAnswers(Group):
+    """put_edits, patch_edits, remove_edits, undo, redo."""
+
+    def handlers(self) -> Handlers:
+        """What answers which request."""
+        return {
+            schema.PutEdits: self._put_edits,
+            schema.PatchEdits: self._patch_edits,
+            schema.RemoveEdits: self._remove_edits,
+            schema.Undo: self._undo,
+            schema.Redo: self._redo,
+        }
+
+    def _put_edits(self, request: schema.PutEdits, answer: Answer) -> None:
+        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
+            return editing.with_images(request.stack, images), None
+
+        self._change_edits(request, answer, make)
+
+    def _patch_edits(self, request: schema.PatchEdits, answer: Answer) -> None:
+        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
+            now = editing.decode(self.store.stack(request.shot))
+            stack, ids = editing.patched(now, request.layers, request.edits)
+            return editing.with_images(stack, images), ids
+
+        self._change_edits(request, answer, make)
+
+    def _remove_edits(self, request: schema.RemoveEdits, answer: Answer) -> None:
+        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
+            now = editing.decode(self.store.stack(request.shot))
+            return editing.without(now, request.edits, request.layers), []
+
+        self._change_edits(request, answer, make)
+
+    def _change_edits(
+        self,
+        request: schema.PutEdits | schema.PatchEdits | schema.RemoveEdits,
+        answer: Answer,
+        make: Make,
+    ) -> None:
+        """Check a new stack, store the textures that it names by path, and make it the current one.
+
+        Args:
+            make: the new stack and the ids to answer with, given addresses for the images named by path.
+        """
+        shot = self.store.shot(request.shot)
+        expect_revision(shot.name, shot.revision, request.base_revision)
+        stack, _ = self._checked(shot, make, {})
+        paths = [image for image in editing.images_of(stack) if not image.startswith("sha256:")]
+        real = {path: self.daemon.roots.admit(path, "the texture") for path in paths}
+
+        def commit(images: dict[str, str]) -> None:
+            now = self.store.shot(request.shot)
+            expect_revision(now.name, now.revision, request.base_revision)
+            stack, ids = self._checked(now, make, images)
+            textures = set(editing.images_of(stack))
+            for address in textures:
+                if self.store.files.find(address) is None:
+                    raise EditError(
+                        f"The texture {address!r} is not in the daemon's store; name its file instead."
+                    )
+
+            def change(db: sqlite3.Connection) -> dict[str, Any]:
+                revision = self.store.push_stack(
+                    db, request.shot, request.base_revision, editing.encode(stack), textures
+                )
+                return {"revision": revision, "ids": editing.ids_of(stack) if ids is None else ids}
+
+            reply, changed = self.store.answer(answer.request_id, answer.digest, change)
+            if changed:
+                self.daemon.publisher.shot(request.shot, "edits", reply["revision"])
+            answer.give(reply)
+
+        if not paths:
+            commit({})
+            return
+        args = {"images": list(real.values()), "roots": list(self.daemon.roots.folders)}
+        self.ask_worker(
+            "store_textures",
+            args,
+            answer,
+            lambda result: commit({path: result["addresses"][real[path]] for path in paths}),
+        )
+
+    def _checked(
+        self,
+        shot: ShotRecord,
+        make: Make,
+        images: dict[str, str],
+    ) -> tuple[EditStack, list[str] | None]:
+        stack, ids = make(images)
+        stack = editing.checked(stack)
+        check_stack(stack, **picture_of(shot))
+        return stack, ids
+
+    def _undo(self, request: schema.Undo, answer: Answer) -> None:
+        self._step(request, answer, -1)
+
+    def _redo(self, request: schema.Redo, answer: Answer) -> None:
+        self._step(request, answer, +1)
+
+    def _step(self, request: schema.Undo | schema.Redo, answer: Answer, direction: int) -> None:
+        self.store.shot(request.shot)
+
+        def change(db: sqlite3.Connection) -> dict[str, Any]:
+            return {"revision": self.store.step(db, request.shot, request.base_revision, direction)}
+
+        reply, changed = self.store.answer(answer.request_id, answer.digest, change)
+        if changed:
+            self.daemon.publisher.shot(request.shot, "edits", reply["revision"])
+        answer.give(reply)

@@ -1,0 +1,1 @@
+"""The worker process, the only one that imports torch and decodes pictures; the daemon may lose it."""

@@ -1,0 +1,137 @@
+"""The learning side as the worker uses it: one narrow place with every import of inve_core's heavy half."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inve_core.edits import EditStack
+    from inve_core.media.exr import Part
+    from inve_core.media.pictures import Picture
+    from inve_core.rendering import Rendered, Renderer
+    from inve_core.source import ShotSource
+    from inve_core.training import Trainer
+
+OnClipProgress = Callable[[str, int, int], None]
+
+
+class InveCore:
+    """Everything that tasks ask of inve_core. Making one costs nothing; each method imports what it needs.
+
+    Tests put a subclass in its place that learns nothing.
+    """
+
+    def device(self, name: str) -> tuple[str, str]:
+        """The device that a name stands for, and what a person calls it.
+
+        Raises:
+            inve_core.errors.DeviceError: it is not there.
+        """
+        from inve_core.devices import describe_device, resolve_device
+
+        device = resolve_device(name)
+        return device, describe_device(device)
+
+    def find_files(
+        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
+    ) -> list[str]:
+        """Every file that opening such a source would read; none of them is opened."""
+        from inve_core.media.sequences import find_sequence
+
+        plate = find_sequence(frames, frame_range)
+        first, last = plate.frames[0], plate.frames[-1]
+        paths = list(plate.paths)
+        for pattern in mattes:
+            found = find_sequence(pattern)
+            if found.kind == "movie":
+                paths += found.paths
+            else:
+                pairs = zip(found.frames, found.paths, strict=True)
+                paths += [path for frame, path in pairs if first <= frame <= last]
+        return paths
+
+    def open_source(
+        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
+    ) -> "ShotSource":
+        """A shot's pictures, after reading the headers of all their files."""
+        from inve_core.source import open_source
+
+        return open_source(frames, mattes, frame_range)
+
+    def source(self, values: dict[str, Any]) -> "ShotSource":
+        """A source from its plain data."""
+        from inve_core.source import ShotSource
+
+        return ShotSource.from_dict(values)
+
+    def trainer(
+        self,
+        source: "ShotSource",
+        *,
+        preset: str,
+        working_size: int | None,
+        seed: int,
+        device: str,
+        resume: Path | None,
+        on_progress: OnClipProgress,
+    ) -> "Trainer":
+        """Read the clip, which takes a while and calls `on_progress`, and make its trainer."""
+        from inve_core.clip import load_clip
+        from inve_core.presets import PRESETS
+        from inve_core.training import Trainer, with_working_size
+
+        settings = with_working_size(PRESETS[preset], working_size)
+        clip = load_clip(source, settings.working_size, settings.longest_gap, on_progress)
+        return Trainer(clip, settings, device=device, seed=seed, resume=resume)
+
+    def renderer(
+        self, folder: Path, source: "ShotSource", device: str, texture_path: Callable[[str], Path]
+    ) -> "Renderer":
+        """A model, loaded and ready to render."""
+        from inve_core.checkpoint import load_model
+        from inve_core.rendering import Renderer
+
+        return Renderer(load_model(folder, device), source, texture_path)
+
+    def track(
+        self, renderer: "Renderer", points: list[dict[str, Any]], frames: list[int] | None
+    ) -> dict[str, Any]:
+        """TRACKS.json of points as in POINTS.json."""
+        from inve_core.points import parse_points
+        from inve_core.tracking import track_points
+
+        return track_points(renderer.model, parse_points({"points": points}), frames).to_builtins()
+
+    def stack(self, data: bytes) -> "EditStack":
+        """An edit stack from JSON; b"" is the empty one."""
+        from inve_core.edits import EditStack, parse_stack
+
+        return parse_stack(data) if data else EditStack()
+
+    def check_texture(self, path: Path) -> None:
+        """Read a texture once, to be sure that it can be read.
+
+        Raises:
+            inve_core.errors.MediaError: it cannot.
+        """
+        from inve_core.media.pictures import read_texture
+
+        read_texture(path)
+
+    def exr_bytes(self, picture: "Picture", parts: "Sequence[Part]", bits: int | None) -> bytes:
+        """A picture with its parts as an EXR file in memory."""
+        from inve_core.media.exr import exr_bytes
+
+        return exr_bytes(picture, bits=bits, parts=parts)
+
+    def write_exr(self, path: Path, rendered: "Rendered", bits: int | None) -> None:
+        """Write a rendered frame with its parts; the file appears whole or not at all."""
+        from inve_core.media.exr import write_exr
+
+        write_exr(path, rendered.picture, bits=bits, parts=rendered.parts)
+
+    def output_path(self, pattern: str, frame: int) -> Path:
+        """The file to write a frame to."""
+        from inve_core.media.sequences import output_path
+
+        return output_path(pattern, frame)

@@ -1,0 +1,306 @@
+"""What the worker can do, each thing as a generator that yields where others may have their turn."""
+
+import hashlib
+import math
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from inve_client.errors import CheckpointError, PathRefused, StorageError, TooLarge
+from inve_core.errors import CheckpointError as CoreCheckpointError
+from inve_core.errors import StorageError as CoreStorageError
+from inve_daemon.pipe import Message
+from inve_daemon.roots import Roots
+from inve_daemon.store.files import ContentFiles
+from inve_daemon.worker.core import InveCore
+from inve_daemon.worker.scheduler import Scheduler, Steps, Task
+
+if TYPE_CHECKING:
+    from inve_core.edits import EditStack
+    from inve_core.rendering import Renderer
+    from inve_core.source import ShotSource
+    from inve_core.training import Trainer
+
+MAX_MODELS = 4
+"""Models kept loaded; the least recently used goes first."""
+MAX_TEXTURE_BYTES = 1 << 30
+MAX_INLINE_BYTES = 256 << 20
+"""Most bytes of EXR that one inline answer brings."""
+
+
+@dataclass(frozen=True)
+class TrainingPace:
+    """When training is saved: soon for the first time, so that the shot can be edited, then now and then."""
+
+    first_save_s: float = 3.0
+    save_every_s: float = 20.0
+
+
+class Tasks:
+    """The worker's tasks and what they share: loaded models.
+
+    Args:
+        core: the learning side.
+        files: the store's files.
+        device: where models live.
+        scheduler: for long tasks, to let others have their turn.
+        pace: how often training is saved.
+    """
+
+    LONG: ClassVar[frozenset[str]] = frozenset({"train", "render_files"})
+
+    def __init__(
+        self, core: InveCore, files: ContentFiles, device: str, scheduler: Scheduler, pace: TrainingPace
+    ) -> None:
+        self._core = core
+        self._files = files
+        self._device = device
+        self._scheduler = scheduler
+        self._pace = pace
+        self._models: OrderedDict[tuple[str, str], Renderer] = OrderedDict()
+        self._stack: tuple[bytes, EditStack] | None = None
+
+    def start(self, op: str, task: Task, args: Message) -> Steps:
+        """The generator of an order."""
+        body = {
+            "open_shot": self._open_shot,
+            "store_textures": self._store_textures,
+            "train": self._train,
+            "render": self._render,
+            "render_files": self._render_files,
+            "track": self._track,
+            "view_atlas": self._view_atlas,
+            "forget": self._forget,
+        }[op]
+        return body(task, args)
+
+    def forget_models(self) -> None:
+        """Let go of every loaded model."""
+        self._models.clear()
+
+    # Shots
+
+    def _open_shot(self, task: Task, args: Message) -> Steps:
+        roots = Roots(args["roots"])
+        span = None if args["frame_range"] is None else (args["frame_range"][0], args["frame_range"][1])
+        files = self._core.find_files(args["frames"], args["mattes"], span)
+        folders = {os.path.dirname(roots.admit_file(path, "the picture")) for path in files}
+        yield
+        source = self._core.open_source(args["frames"], args["mattes"], span)
+        return {
+            "source": source.to_dict(),
+            "video_layers": list(source.video_layers),
+            "folders": sorted(folders),
+        }
+
+    def _source(self, args: Message) -> "ShotSource":
+        """The shot's source, once all its files still lie where they were admitted from."""
+        values = args["source"]
+        roots = Roots(args["folders"])
+        span = (values["frames"][0], values["frames"][-1])
+        for path in self._core.find_files(values["frames_pattern"], values["matte_patterns"], span):
+            roots.admit_file(path, "the picture")
+        return self._core.source(values)
+
+    def _forget(self, task: Task, args: Message) -> Steps:
+        for key in [key for key in self._models if key[0] == args["shot"]]:
+            del self._models[key]
+        yield
+        return {}
+
+    # Learning
+
+    def _train(self, task: Task, args: Message) -> Steps:
+        started = time.monotonic()
+        source = self._source(args)
+        yield
+        warnings: list[str] = []
+        trainer = self._trainer(task, args, source, warnings)
+        next_save = time.monotonic() + self._pace.first_save_s
+        for progress in trainer.run():
+            task.report(
+                progress.stage,
+                iteration=progress.iteration,
+                iterations=progress.iterations,
+                losses=finite({name: float(value) for name, value in progress.losses.items()}),
+                iterations_per_s=finite(progress.iterations_per_s),
+                seconds_left=finite(progress.seconds_left),
+                warnings=warnings,
+            )
+            if self._scheduler.stopping:
+                self._save_checkpoint(task, trainer, warnings)
+                self._scheduler.check(task)
+            elif time.monotonic() >= next_save:
+                self._save_checkpoint(task, trainer, warnings)
+                next_save = time.monotonic() + self._pace.save_every_s
+            yield
+        address = self._save(trainer)
+        report = finite(trainer.report)
+        total_s = round(time.monotonic() - started, 3)
+        return {"model": address, "report": report, "total_s": total_s, "warnings": warnings}
+
+    def _trainer(self, task: Task, args: Message, source: "ShotSource", warnings: list[str]) -> "Trainer":
+        def on_progress(stage: str, done: int, total: int) -> None:
+            task.report(stage, iteration=done, iterations=total, losses={}, warnings=warnings)
+            self._scheduler.breathe(task)
+
+        def make(resume: Path | None) -> "Trainer":
+            return self._core.trainer(
+                source,
+                preset=args["preset"],
+                working_size=args["working_size"],
+                seed=args["seed"],
+                device=self._device,
+                resume=resume,
+                on_progress=on_progress,
+            )
+
+        if args["resume"] is None:
+            return make(None)
+        try:
+            return make(self._files.path(args["resume"]))
+        except (CheckpointError, CoreCheckpointError) as error:
+            warnings.append(f"Training began anew, its checkpoint cannot be used: {error}")
+        return make(None)
+
+    def _save(self, trainer: "Trainer") -> str:
+        folder = self._files.new_folder()
+        trainer.save(folder)
+        return self._files.adopt_folder(folder)
+
+    def _save_checkpoint(self, task: Task, trainer: "Trainer", warnings: list[str]) -> None:
+        """Save what was learned so far. A full disk is no reason to lose the training, and so a warning."""
+        try:
+            task.tell("checkpoint", address=self._save(trainer))
+        except (StorageError, CoreStorageError) as error:
+            warnings[:] = [f"The training so far could not be saved: {error}"]
+
+    # Pictures and points
+
+    def _renderer(self, args: Message) -> "Renderer":
+        key = (args["shot"], args["model"])
+        found = self._models.get(key)
+        if found is None:
+            source = self._source(args)
+            found = self._core.renderer(
+                self._files.path(args["model"]), source, self._device, self._files.path
+            )
+            # A newer model of the shot takes the older one's place.
+            for old in [old for old in self._models if old[0] == args["shot"]]:
+                del self._models[old]
+            self._models[key] = found
+            while len(self._models) > MAX_MODELS:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return found
+
+    def _edits(self, args: Message) -> "EditStack":
+        """The edit stack of an order; the same one again is not decoded again."""
+        digest = hashlib.sha256(args["stack"]).digest()
+        if self._stack is None or self._stack[0] != digest:
+            self._stack = (digest, self._core.stack(args["stack"]))
+        return self._stack[1]
+
+    def _render(self, task: Task, args: Message) -> Steps:
+        renderer = self._renderer(args)
+        yield
+        frames: list[dict[str, Any]] = []
+        pictures: list[bytes] = []
+        for frame in args["frames"]:
+            rendered = renderer.render(self._edits(args), frame, **_options(args))
+            pictures.append(self._core.exr_bytes(rendered.picture, rendered.parts, args["bits"]))
+            frames.append({"frame": frame, "touched": int(rendered.touched)})
+            if sum(map(len, pictures)) > MAX_INLINE_BYTES:
+                raise TooLarge(
+                    f"An answer may bring {MAX_INLINE_BYTES >> 20} MiB of EXR, {len(pictures)} of "
+                    f"{len(args['frames'])} frames came to more; ask for fewer, or render to files."
+                )
+            yield
+        return {"frames": frames, "pictures": pictures}
+
+    def _render_files(self, task: Task, args: Message) -> Steps:
+        roots = Roots(args["roots"])
+        targets = {frame: self._core.output_path(args["out"], frame) for frame in args["frames"]}
+        values = args["source"]
+        span = (values["frames"][0], values["frames"][-1])
+        plates = self._core.find_files(values["frames_pattern"], values["matte_patterns"], span)
+        originals = {os.path.realpath(path) for path in plates}
+        for target in targets.values():
+            if roots.admit(str(target), "the output") in originals:
+                raise PathRefused(
+                    f"The output {str(target)!r} would replace a picture of the shot; choose another --out."
+                )
+        renderer = self._renderer(args)
+        yield
+        started, count, touched = time.monotonic(), len(targets), 0
+        for done, (frame, target) in enumerate(targets.items(), 1):
+            rendered = renderer.render(self._edits(args), frame, **_options(args))
+            # The folder may have become a link since; what is written must still lie under the roots.
+            roots.admit(str(target), "the output")
+            self._core.write_exr(target, rendered, args["bits"])
+            touched += int(rendered.touched)
+            each_s = (time.monotonic() - started) / done
+            task.tell("frames", frames=[frame])
+            task.report(
+                "rendering",
+                iteration=done,
+                iterations=count,
+                losses={},
+                iterations_per_s=1 / max(each_s, 1e-9),
+                seconds_left=each_s * (count - done),
+                warnings=[],
+            )
+            self._scheduler.check(task)
+            yield
+        paths = [str(path) for path in targets.values()]
+        return {"frames": count, "touched": touched, "first_path": paths[0], "last_path": paths[-1]}
+
+    def _track(self, task: Task, args: Message) -> Steps:
+        renderer = self._renderer(args)
+        yield
+        return self._core.track(renderer, args["points"], args["frames"])
+
+    def _view_atlas(self, task: Task, args: Message) -> Steps:
+        renderer = self._renderer(args)
+        yield
+        stack = self._edits(args) if args["with_edits"] else None
+        picture = renderer.atlas(args["video_layer"], stack, args["long_edge"])
+        exr = self._core.exr_bytes(picture, (), 32)
+        if len(exr) > MAX_INLINE_BYTES:
+            raise TooLarge(
+                f"The atlas came to more than {MAX_INLINE_BYTES >> 20} MiB; ask for a smaller long_edge."
+            )
+        return {"pictures": [exr]}
+
+    def _store_textures(self, task: Task, args: Message) -> Steps:
+        roots = Roots(args["roots"])
+        addresses = {}
+        for path in args["images"]:
+            real = roots.admit_file(path, "the texture")
+            self._core.check_texture(Path(real))
+            addresses[path] = self._files.put_file(real, MAX_TEXTURE_BYTES)
+            yield
+        return {"addresses": addresses}
+
+
+def _options(args: Message) -> dict[str, Any]:
+    region = args["region"]
+    return {
+        "scale": args["scale"],
+        "region": None if region is None else tuple(region),
+        "layers": args["layers"],
+    }
+
+
+def finite(value: Any) -> Any:
+    """Plain data with null in the place of numbers that are not finite, which JSON does not have."""
+    if isinstance(value, dict):
+        return {str(key): finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,247 @@
+"""The command line as people run it, with the fake worker behind it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_fakes import DIES, FINDS_A_DAMAGED_PICTURE, LONG
+from daemon_support import (
+    FAKE_CLI,
+    FRAMES,
+    Clip,
+    Daemon,
+    environment,
+    sketch,
+    stroke,
+    texture,
+    until,
+    write_picture,
+)
+
+from inve_core.presets import PRESETS
+from inve_daemon import cli
+from inve_daemon.calls import shot_name
+
+
+@pytest.fixture
+def run(tmp_path: Path, sockets: Path) -> Any:
+    """Runs a command in tmp_path, without the user's own daemon and store."""
+    home = environment(XDG_RUNTIME_DIR=str(sockets), XDG_DATA_HOME=str(tmp_path / "data"))
+
+    def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*FAKE_CLI, *words], env=home, cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == code, done.stderr
+        return done
+
+    return call
+
+
+def test_a_shot_from_beginning_to_end_without_a_daemon(run: Any, clip: Clip, tmp_path: Path) -> None:
+    train = run("train", "clip/plate.####.png", "--mattes", "clip/matte.%04d.png", "--seed", "8", "--json")
+    result = json.loads(train.stdout)
+    wanted = {"shot", "frames", "iterations", "train_s", "total_s", "psnr_db", "flow_error_px", "matte_iou"}
+    assert wanted | {"device", "backend", "preset"} <= result.keys()
+    assert (result["shot"], result["frames"], result["iterations"]) == ("clip", 4, 8)
+    assert "learning" in train.stderr
+
+    (tmp_path / "art").mkdir()
+    write_picture(tmp_path / "art" / "logo.png", 8, 8)
+    stack = sketch(stroke(), stroke(1002))
+    stack["layers"].append({"name": "sign", "kind": "texture", "edits": [texture("logo.png")]})
+    (tmp_path / "art" / "edits.json").write_text(json.dumps(stack))
+    assert json.loads(run("edit", "clip", "art/edits.json", "--json").stdout)["edits"] == 3
+
+    (tmp_path / "points.json").write_text('{"points": [{"id": "p", "frame": 1001, "x": 3, "y": 4}]}')
+    assert json.loads(run("track", "clip", "points.json").stdout)["tracks"][0]["id"] == "p"
+    run("track", "clip", "points.json", "--out", "tracks.json")
+    assert json.loads((tmp_path / "tracks.json").read_text())["frames"] == list(FRAMES)
+
+    written = json.loads(
+        run("render", "clip", "--out", "out/f.%04d.exr", "--range", "1002-1003", "--json").stdout
+    )
+    assert (written["frames"], written["touched"]) == (2, 6)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["f.1002.exr", "f.1003.exr"]
+
+    assert "clip" in run("shots").stdout
+    assert [job["state"] for job in json.loads(run("jobs", "--json").stdout)["jobs"]] == ["done", "done"]
+    run("delete", "clip")
+    assert json.loads(run("shots", "--json").stdout) == {"shots": []}
+    assert "unknown_shot" in run("delete", "clip", "--json", code=2).stdout
+
+
+def test_a_running_daemon_is_used(
+    run: Any, clip: Clip, daemon: Daemon, sockets: Path, tmp_path: Path
+) -> None:
+    daemon.start()
+    result = json.loads(
+        run("train", clip.frames, "--connect", daemon.endpoint, "--seed", "3", "--json").stdout
+    )
+    assert result["iterations"] == 3
+    assert "1 shots" in run("status", "--connect", daemon.endpoint).stdout
+    error = run("shots", "--connect", daemon.endpoint, "--device", "cpu", code=2).stderr
+    assert "leave out --store and --device" in error
+    assert "held by another daemon" in run("shots", "--store", str(daemon.store), code=2).stderr
+
+
+def test_the_default_daemon_is_found(tmp_path: Path, sockets: Path, clip: Clip, run: Any) -> None:
+    home = environment(XDG_RUNTIME_DIR=str(sockets), XDG_DATA_HOME=str(tmp_path / "data"))
+    serving = subprocess.Popen([*FAKE_CLI, "serve", "--root", str(tmp_path), "--device", "cpu"], env=home)
+    try:
+        socket = sockets / "inve" / "daemon.sock"
+        until(socket.is_socket)
+        status = json.loads(run("status", "--json").stdout)
+        assert status["pid"] == serving.pid
+        assert status["endpoint"] == f"ipc://{socket}"
+        assert "leave out --device" in run("train", clip.frames, "--device", "cuda", code=2).stderr
+    finally:
+        serving.send_signal(signal.SIGINT)
+    assert serving.wait(30) == 130
+    assert not socket.exists()
+    assert "No daemon is running" in run("status", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "nowhere/x.%04d.exr"], "nowhere"),
+        (["train", "clip/plate.%04d.png", "--range", "1003-1009"], "1009"),
+        (["train", "clip/plate.%04d.png", "--name", "a/b"], "shot"),
+        (["train", "clip/plate.%04d.png", "--device", "cuda"], "'cuda' is not there"),
+        (["train", "clip/plate.%04d.png", "--device", "tpu"], "'tpu'"),
+        (["train", "clip/plate.%04d.png", "--range", "9-1"], "'9-1'"),
+        (["train", "clip/plate.%04d.png", "--preset", "sharpest"], "sharpest"),
+        (["train", "clip/plate.%04d.png", "--flow", "x"], "later"),
+        (["edit", "shot", "nowhere.json"], "nowhere.json"),
+        (["edit", "shot", "bad.json"], "`layers[0].edits[0].colour`"),
+        (["edit", "nobody", "good.json"], "nobody"),
+        (["track", "nobody", "points.json"], "nobody"),
+        (["render", "nobody", "--out", "o.%04d.exr"], "nobody"),
+        (["cancel", "abc"], "abc"),
+        (["status", "--connect", "http://localhost"], "http://localhost"),
+        (["shots", "--connect", "tcp://192.168.0.1:47310"], "neither ipc nor loopback"),
+        (["serve", "--bind", "tcp://0.0.0.0:47310"], "until the daemon can be given keys"),
+        (["serve", "--bind", "ipc://relative"], "absolute path"),
+        (["serve", "--bind", "tcp://127.0.0.1:5558"], "Nuke"),
+        (["serve", "--bind", "ipc:///tmp/inve-test.sock"], "mode 0700"),
+        (["serve", "--root", "nowhere"], "nowhere"),
+        (["serve", "--device", "cuda"], "'cuda' is not there"),
+        (["export", "shot", "stmap", "--out", "x"], "later"),
+        (["keygen"], "later"),
+        (["install-plugin", "nuke"], "later"),
+        (["demo", "--mattes", "x"], "--frames"),
+        (["dance"], "dance"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence_and_exit_code_2(
+    run: Any, clip: Clip, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    (tmp_path / "bad.json").write_text(json.dumps(sketch(stroke(colour=1))))
+    (tmp_path / "good.json").write_text(json.dumps(sketch(stroke())))
+    (tmp_path / "points.json").write_text('{"points": [{"id": "p", "frame": 1001, "x": 3, "y": 4}]}')
+    said = run(*words, code=2)
+    assert sentence in said.stderr
+    assert "Traceback" not in said.stderr
+    assert said.stdout == ""
+
+
+def test_a_picture_that_is_found_damaged_late_leaves_no_shot(run: Any, clip: Clip) -> None:
+    said = run("train", clip.frames, "--seed", str(FINDS_A_DAMAGED_PICTURE), "--json", code=2)
+    assert json.loads(said.stdout)["error"]["code"] == "bad_media"
+    assert json.loads(run("shots", "--json").stdout) == {"shots": []}
+    # A shot that was there before is kept.
+    run("train", clip.frames, "--seed", "3")
+    run("train", clip.frames, "--seed", str(FINDS_A_DAMAGED_PICTURE), code=2)
+    assert json.loads(run("shots", "--json").stdout)["shots"][0]["final"]
+
+
+def test_failed_work_is_exit_code_1_and_json_says_why(run: Any, clip: Clip) -> None:
+    said = run("train", clip.frames, "--seed", str(DIES), "--json", code=1)
+    assert json.loads(said.stdout)["error"]["code"] == "worker_died"
+    gone = run("status", "--connect", "tcp://127.0.0.1:47999", "--json", code=1)
+    assert json.loads(gone.stdout)["error"]["code"] == "unreachable"
+
+
+def test_ctrl_c_cancels_and_exits_130(tmp_path: Path, sockets: Path, clip: Clip, run: Any) -> None:
+    home = environment(XDG_RUNTIME_DIR=str(sockets), XDG_DATA_HOME=str(tmp_path / "data"))
+    command = [*FAKE_CLI, "train", clip.frames, "--seed", str(LONG), "--name", "shot"]
+    training = subprocess.Popen(command, env=home, stderr=subprocess.PIPE, text=True)
+    assert training.stderr is not None
+    for line in training.stderr:
+        if line.startswith("learning"):
+            break
+    training.send_signal(signal.SIGINT)
+    _, rest = training.communicate(timeout=30)
+    assert training.returncode == 130
+    assert "Interrupted." in rest
+    assert [job["state"] for job in json.loads(run("jobs", "--json").stdout)["jobs"]] == ["cancelled"]
+
+
+def test_a_private_daemon_marks_what_was_left_as_interrupted(
+    tmp_path: Path, sockets: Path, clip: Clip, run: Any
+) -> None:
+    home = environment(XDG_RUNTIME_DIR=str(sockets), XDG_DATA_HOME=str(tmp_path / "data"))
+    command = [*FAKE_CLI, "train", clip.frames, "--seed", str(LONG), "--name", "shot"]
+    training = subprocess.Popen(command, env=home, stderr=subprocess.PIPE, text=True)
+    assert training.stderr is not None
+    for line in training.stderr:
+        if line.startswith("learning"):
+            break
+    training.kill()
+    training.communicate()
+    assert [job["state"] for job in json.loads(run("jobs", "--json").stdout)["jobs"]] == ["interrupted"]
+
+
+def test_help_and_status_are_quick() -> None:
+    for words in (["--help"], ["status"]):
+        took = []
+        for _ in range(3):
+            started = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", "inve_daemon", *words], env=environment(), capture_output=True
+            )
+            took.append(time.perf_counter() - started)
+        # The best of three: the figure is about the program, not about what else the machine does.
+        assert min(took) < 0.3
+
+
+def test_commands_import_no_torch() -> None:
+    script = (
+        "import sys; import inve_daemon.server, inve_daemon.private, inve_daemon.calls, inve_daemon.doctor\n"
+        "heavy = {'torch', 'cv2', 'OpenImageIO', 'av', 'numpy'} & set(sys.modules)\n"
+        "print(heavy); sys.exit(bool(heavy))"
+    )
+    asked = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+
+
+def test_presets_are_the_core_s() -> None:
+    assert list(cli.PRESETS) == list(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("frames", "name"),
+    [
+        ("/p/sh010/plate_v3.%04d.exr", "plate_v3"),
+        ("/p/sh010/plate.####.exr", "sh010"),
+        ("/p/swan/frames/%05d.jpg", "swan"),
+        ("/p/swan/frames", "swan"),
+        ("/p/swan.mov", "swan"),
+        ("/p/my shot/*.png", "my_shot"),
+    ],
+)
+def test_a_shot_is_named_after_its_frames(frames: str, name: str) -> None:
+    assert shot_name(frames) == name
+
+
+def test_doctor_finds_this_machine_fit(run: Any) -> None:
+    findings = json.loads(run("doctor", "--json").stdout)["findings"]
+    assert {"inve", "python", "packages", "store", "daemon"} <= {one["name"] for one in findings}
