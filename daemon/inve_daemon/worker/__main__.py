@@ -1,4 +1,4 @@
-"""`python -m inve_daemon.worker`: started by the daemon, speaks `inve_daemon.pipe` on its standard streams."""
+"""`python -m inve_daemon.worker`: started by the daemon, speaks `inve_daemon.pipe` on standard streams."""
 
 import os
 
