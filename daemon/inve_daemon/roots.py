@@ -54,7 +54,9 @@ class Roots:
         """
         if not os.path.isabs(pattern) or "\0" in pattern:
             raise PathRefused(f"{what} must be an absolute path on the daemon's machine, got {pattern!r}.")
-        if os.path.lexists(pattern):
+        # Without wildcard and suffix it names a folder, which for an output need not exist yet.
+        plain = not any(sign in pattern for sign in _MAGIC)
+        if os.path.lexists(pattern) or (plain and not os.path.splitext(pattern)[1]):
             return self.admit(pattern, what)
         head, tail = _split_at_wildcard(pattern)
         if ".." in tail.replace("\\", "/").split("/"):

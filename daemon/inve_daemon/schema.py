@@ -297,7 +297,10 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
 def _bad_field(kind: str, error: msgspec.ValidationError) -> InveError:
     field = field_of(error)
     document = _DOCUMENTS.get((kind, re.split(r"[.\[]", field)[0]))
-    sentence = f"{kind}: {_said(error)}; see SPEC.md for its fields."
+    if field == "shot" and "matching regex" in str(error):
+        sentence = "A shot's name must be 1 to 64 letters, digits or . _ -; choose another (--name of `train`)."
+    else:
+        sentence = f"{kind}: {_said(error)}; see SPEC.md for its fields."
     return (document or BadField)(sentence, field=field)
 
 

@@ -420,3 +420,11 @@ def test_durations(seconds: float, text: str) -> None:
 def test_what_json_does_not_have_is_left_out() -> None:
     value = {"a": float("nan"), "b": [float("inf"), 1.5], "c": ("x", None), "d": b"x"}
     assert finite(value) == {"a": None, "b": [None, 1.5], "c": ["x", None], "d": b"x"}
+
+
+def test_an_output_folder_that_is_not_there_yet_is_admitted_under_its_own_root(tmp_path):
+    folder = tmp_path / "new"
+    roots = Roots.resolve([output_root(str(folder))])
+    assert roots.admit_pattern(str(folder), "the output") == str(folder)
+    with pytest.raises(errors.PathRefused):
+        roots.admit_pattern(str(tmp_path / "other"), "the output")
