@@ -298,7 +298,9 @@ def _bad_field(kind: str, error: msgspec.ValidationError) -> InveError:
     field = field_of(error)
     document = _DOCUMENTS.get((kind, re.split(r"[.\[]", field)[0]))
     if field == "shot" and "matching regex" in str(error):
-        sentence = "A shot's name must be 1 to 64 letters, digits or . _ -; choose another (--name of `train`)."
+        sentence = (
+            "A shot's name must be 1 to 64 letters, digits or . _ -; choose another (--name of `train`)."
+        )
     else:
         sentence = f"{kind}: {_said(error)}; see SPEC.md for its fields."
     return (document or BadField)(sentence, field=field)

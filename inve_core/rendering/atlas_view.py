@@ -1,7 +1,5 @@
 """A video layer's atlas as a picture, with and without the edits on it."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,9 +11,7 @@ from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.rendering import strokes
 from inve_core.rendering.adjustments import adjust, is_identity
 from inve_core.rendering.fields import pixel_area
-
-if TYPE_CHECKING:
-    from inve_core.rendering.renderer import Renderer
+from inve_core.rendering.painting import Painter
 
 CHUNK = 65_536
 SEEN_EVERY = 3  # Working pixels between the samples that tell which part of the atlas is seen at all.
@@ -23,9 +19,9 @@ SEEN_CELLS = 128
 
 
 @torch.no_grad()
-def atlas_picture(renderer: "Renderer", layer: int, stack: EditStack | None, long_edge: int) -> Picture:
+def atlas_picture(painter: Painter, layer: int, stack: EditStack | None, long_edge: int) -> Picture:
     """Atlas colours over a video layer's box, transparent where no frame shows that part."""
-    model = renderer.model
+    model = painter.model
     box = model.geometry.boxes[layer]
     centres = pixel_centres(long_edge, long_edge, model.device) / long_edge
     uv = box.from_unit(centres)
@@ -36,13 +32,13 @@ def atlas_picture(renderer: "Renderer", layer: int, stack: EditStack | None, lon
         torch.from_numpy(np.asarray(linear, np.float32)).to(model.device).view(long_edge, long_edge, 3)
     )
     seen = torch.nn.functional.interpolate(
-        seen_part(renderer, layer)[None, None], (long_edge, long_edge), mode="bilinear"
+        seen_part(painter, layer)[None, None], (long_edge, long_edge), mode="bilinear"
     )[0, 0]
     rgba[..., 3] = (seen > 0.25).float()
     for edit_layer in stack.layers if stack else ():
         if edit_layer.enabled:
             for edit in edit_layer.edits:
-                _draw(renderer, layer, edit, edit_layer.opacity, uv, rgba)
+                _draw(painter, layer, edit, edit_layer.opacity, uv, rgba)
     rgba[..., :3] *= rgba[..., 3:]
     spec = PictureSpec(
         width=long_edge,
@@ -56,9 +52,9 @@ def atlas_picture(renderer: "Renderer", layer: int, stack: EditStack | None, lon
     return Picture(spec, rgba.cpu().numpy().astype(np.float16))
 
 
-def seen_part(renderer: "Renderer", layer: int) -> Tensor:
+def seen_part(painter: Painter, layer: int) -> Tensor:
     """Which cells of a layer's box some frame shows: [SEEN_CELLS, SEEN_CELLS] of 0 or 1."""
-    model, grid = renderer.model, renderer.model.geometry.grid
+    model, grid = painter.model, painter.model.geometry.grid
     pixels = pixel_centres(grid.working_width, grid.working_height, model.device)[::SEEN_EVERY, ::SEEN_EVERY]
     pixels = pixels.reshape(-1, 2)
     cells = torch.zeros(SEEN_CELLS * SEEN_CELLS, device=model.device)
@@ -74,18 +70,18 @@ def seen_part(renderer: "Renderer", layer: int) -> Tensor:
     return grown[0, 0]
 
 
-def _draw(renderer: "Renderer", layer: int, edit: Edit, opacity: float, uv: Tensor, rgba: Tensor) -> None:
+def _draw(painter: Painter, layer: int, edit: Edit, opacity: float, uv: Tensor, rgba: Tensor) -> None:
     """Draw one edit onto atlas colours [h, w, 4], straight alpha, in place."""
     flat, area = uv.view(-1, 2), pixel_area(uv).view(-1)
     target = rgba.view(-1, 4)
     if isinstance(edit, Texture):
-        lookup, own, chain = renderer.surface(edit)
+        lookup, own, chain = painter.surface(edit)
         if own != layer:
             return
         here = lookup.inside(flat).nonzero()[:, 0]
-        painted = renderer.surface_colour(edit, lookup, chain, flat[here], area[here]) * opacity
+        painted = painter.surface_colour(edit, lookup, chain, flat[here], area[here]) * opacity
     else:
-        chain = renderer.chain(edit)
+        chain = painter.chain(edit)
         if chain.layer != layer or (isinstance(edit, Adjustment) and is_identity(edit)):
             return
         every = [
@@ -95,7 +91,7 @@ def _draw(renderer: "Renderer", layer: int, edit: Edit, opacity: float, uv: Tens
         cover = (
             torch.cat(
                 [
-                    renderer.tile_coverage(chain, every, part, part_area)
+                    painter.tile_coverage(chain, every, part, part_area)
                     for part, part_area in zip(flat.split(CHUNK), area.split(CHUNK), strict=True)
                 ]
             )

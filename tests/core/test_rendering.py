@@ -15,6 +15,7 @@ from inve_core.media.colour import LUMA
 from inve_core.media.pictures import Picture
 from inve_core.rendering import Renderer, strokes
 from inve_core.rendering.adjustments import adjust, hue_matrix
+from inve_core.rendering.painting import Painter
 from inve_core.rendering.textures import Placement, TexturePyramid
 
 DRAWN = 1004
@@ -89,7 +90,7 @@ class TestCoverage:
         places = uv.mean(0) + 8 * torch.randn(60, 2, generator=rng)
         area = 0.5 + torch.rand(60, generator=rng)
         chunks = [slice(low, low + 32) for low in range(0, k - 1, 32)]
-        fast = Renderer.tile_coverage(chain, chunks, places, area)
+        fast = Painter.tile_coverage(chain, chunks, places, area)
         # Single precision against double: a few units in the sixth place of distances near ten.
         assert fast.tolist() == pytest.approx(self.slow(chain, places, area), abs=1e-4)
 
@@ -111,7 +112,7 @@ class TestCoverage:
             0, torch.tensor([[0.0, 0.0], [100.0, 0.0]]), torch.eye(2)[None], 0.25, 1.0, False
         )
         across = torch.stack((torch.full((9,), 50.0), torch.arange(-4.0, 5.0) + 0.1), 1)
-        cover = Renderer.tile_coverage(chain, [slice(0, 1)], across, torch.ones(9))
+        cover = Painter.tile_coverage(chain, [slice(0, 1)], across, torch.ones(9))
         assert cover.sum().item() == pytest.approx(0.25, abs=0.01)
 
     def test_resampling_keeps_corners_and_spacing(self):
