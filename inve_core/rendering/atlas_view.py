@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inve_core.coordinates import pixel_centres
+from inve_core.coordinates import determinant, pixel_centres
 from inve_core.edits import Adjustment, Edit, EditStack, Texture
 from inve_core.media.colour import srgb_to_linear
 from inve_core.media.pictures import Picture, PictureSpec
@@ -84,21 +84,8 @@ def _draw(painter: Painter, layer: int, edit: Edit, opacity: float, uv: Tensor, 
         chain = painter.chain(edit)
         if chain.layer != layer or (isinstance(edit, Adjustment) and is_identity(edit)):
             return
-        every = [
-            slice(low, low + strokes.SEGMENTS_A_CHUNK)
-            for low in range(0, len(chain.to_drawn), strokes.SEGMENTS_A_CHUNK)
-        ]
-        cover = (
-            torch.cat(
-                [
-                    painter.tile_coverage(chain, every, part, part_area)
-                    for part, part_area in zip(flat.split(CHUNK), area.split(CHUNK), strict=True)
-                ]
-            )
-            * opacity
-        )
-        here = (cover > 0).nonzero()[:, 0]
-        cover = cover[here, None]
+        here = _near(chain, flat, area)
+        cover = _coverage(painter, chain, flat[here], area[here])[:, None] * opacity
         if isinstance(edit, Adjustment):
             painted = torch.cat((adjust(target[here], edit) * cover, cover), 1)
         else:
@@ -106,3 +93,18 @@ def _draw(painter: Painter, layer: int, edit: Edit, opacity: float, uv: Tensor, 
             painted = torch.cat((cover.new_tensor(edit.color[:3]) * alpha * cover, alpha * cover), 1)
     target[here, :3] = painted[:, :3] + target[here, :3] * (1 - painted[:, 3:])
     target[here, 3] = painted[:, 3] + target[here, 3] * (1 - painted[:, 3])
+
+
+def _near(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
+    """Indices of the atlas positions [n, 2] that a chain can cover: those in a box around it."""
+    atlas_px_a_drawn_px = float(determinant(chain.to_drawn).abs().clamp_min(1e-6).rsqrt().max())
+    margin = chain.reach_px * atlas_px_a_drawn_px * 1.5 + float(area.max().sqrt()) + 1.0
+    inside = (uv >= chain.uv.amin(0) - margin) & (uv <= chain.uv.amax(0) + margin)
+    return inside.all(1).nonzero()[:, 0]
+
+
+def _coverage(painter: Painter, chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
+    step = strokes.SEGMENTS_A_CHUNK
+    every = [slice(low, low + step) for low in range(0, len(chain.to_drawn), step)]
+    parts = zip(uv.split(CHUNK), area.split(CHUNK), strict=True)
+    return torch.cat([painter.tile_coverage(chain, every, part, part_area) for part, part_area in parts])
