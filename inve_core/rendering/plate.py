@@ -7,6 +7,8 @@ import cv2
 from inve_core.errors import EditError
 from inve_core.media.pictures import Picture, PictureSpec
 
+LARGEST_SCALE = 8.0
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -27,16 +29,24 @@ def canvas_of(spec: PictureSpec) -> Canvas:
 
 
 def scaled(plate: Picture, scale: float) -> Picture:
-    """A smaller copy of the display window, filtered by area; the plate itself at scale 1."""
+    """The display window at another size; the plate itself at scale 1.
+
+    Raises:
+        EditError: a scale that is not above 0 and at most LARGEST_SCALE.
+    """
     if scale == 1.0:
         return plate
-    if not 0 < scale < 1:
-        raise EditError(f"scale must be above 0 and at most 1, got {scale:g}; render at 1 for full size.")
+    if not 0 < scale <= LARGEST_SCALE:
+        raise EditError(
+            f"scale must be above 0 and at most {LARGEST_SCALE:g}, got {scale:g}; 1 is the plate's own size."
+        )
     width = max(1, round(plate.spec.width * scale))
     height = max(1, round(plate.spec.height * scale))
-    small = cv2.resize(plate.display_rgba(), (width, height), interpolation=cv2.INTER_AREA)
+    # Area averaging does not alias; it has nothing to average where the picture grows.
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(plate.display_rgba(), (width, height), interpolation=way)
     spec = replace(plate.spec, width=width, height=height, data_window=(0, 0, width, height))
-    return replace(plate, spec=spec, pixels=small.astype(plate.pixels.dtype))
+    return replace(plate, spec=spec, pixels=resized.astype(plate.pixels.dtype))
 
 
 def cropped(plate: Picture, region: tuple[int, int, int, int] | None) -> Picture:

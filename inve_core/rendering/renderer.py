@@ -67,7 +67,7 @@ class Renderer:
 
         Args:
             frame: host frame number.
-            scale: of the result's size, 1 or less for a proxy.
+            scale: the result's size as a share of the plate's, e.g. 0.5 for a proxy; at most 8.
             region: x, y, width, height in pixels of the result; the rest is left out.
             layers: add a part for each edit layer and each video layer's matte and uv.
 

@@ -316,8 +316,10 @@ class TestStack:
         profile = half.parts[0].pixels[:, 40, 3].astype(np.float64)
         assert profile.sum() == pytest.approx(4.0, rel=0.06)
         assert (profile * (np.arange(48) + 0.5)).sum() / profile.sum() == pytest.approx(42.0, abs=0.3)
+        double = renderer.render(stack, DRAWN, scale=2.0, layers=True)
+        assert double.parts[0].pixels[:, 160, 3].astype(np.float64).sum() == pytest.approx(16.0, rel=0.06)
         with pytest.raises(EditError, match="scale"):
-            renderer.render(stack, DRAWN, scale=2.0)
+            renderer.render(stack, DRAWN, scale=9.0)
 
 
 class TestTextures:
