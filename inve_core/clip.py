@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +13,7 @@ from inve_core.errors import MediaError
 from inve_core.media.colour import LUMA, linear_to_srgb
 from inve_core.motion.flow import GapFlow, flow_over_gaps, gaps_for
 from inve_core.source import ShotSource, open_source
+from inve_core.threads import mapped_in_threads
 
 __all__ = ["Clip", "ShotSource", "load_clip", "open_source"]
 
@@ -101,8 +101,8 @@ def load_clip(
         return encode_for_learning(rgb, exposure), stacked
 
     pictures = []
-    with ThreadPoolExecutor(_reading_threads(source)) as pool:
-        for done, picture in enumerate(pool.map(read, source.frames), 1):
+    with mapped_in_threads(read, source.frames, _reading_threads(source)) as read_pictures:
+        for done, picture in enumerate(read_pictures, 1):
             pictures.append(picture)
             report("reading", done, count)
     rgb = np.stack([picture for picture, _ in pictures])

@@ -11,12 +11,12 @@ from inve_core.coordinates import determinant
 
 
 def reconstruction_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared colour error (LNA, Eq. 5). [n, 3] and [n, 3] to [n]."""
+    """Squared colour error (LNA's reconstruction loss). [n, 3] and [n, 3] to [n]."""
     return (predicted - target).square().sum(-1)
 
 
 def gradient_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of colour differences to the next pixel (LNA, Eq. 6).
+    """Squared error of colour differences to the next pixel (LNA's gradient loss).
 
     Args:
         predicted, target: [n, 2, 3], the differences to the pixel to the right and to the one below.
@@ -46,7 +46,7 @@ def rigidity_loss(jacobian: Tensor) -> Tensor:
 
 
 def flow_loss(uv: Tensor, uv_at_target: Tensor, weight: Tensor) -> Tensor:
-    """Distance in the atlas between the two ends of a flow vector (LNA, Eq. 10).
+    """Distance in the atlas between the two ends of a flow vector (LNA's consistency loss).
 
     Args:
         uv, uv_at_target: [n, 2] pixels.
@@ -56,17 +56,17 @@ def flow_loss(uv: Tensor, uv_at_target: Tensor, weight: Tensor) -> Tensor:
 
 
 def opacity_flow_loss(opacity: Tensor, opacity_at_target: Tensor, valid: Tensor) -> Tensor:
-    """Opacity must not change along flow (LNA, Eq. 11). [n, fronts] twice and [n] to [n]."""
+    """Opacity must not change along flow (LNA, opacity consistency). [n, fronts] twice and [n] to [n]."""
     return valid * (opacity - opacity_at_target).abs().sum(-1)
 
 
 def sparsity_loss(colour: Tensor, opacity: Tensor) -> Tensor:
-    """A front atlas is to be black where it is not seen (LNA, Eq. 8). [n, 3] and [n] to [n]."""
+    """A front atlas is to be black where it is not seen (LNA's sparsity loss). [n, 3] and [n] to [n]."""
     return ((1 - opacity[:, None]) * colour).square().sum(-1)
 
 
 def matte_loss(logits: Tensor, inside: Tensor, matte: Tensor) -> Tensor:
-    """Binary cross-entropy between opacity and the given mattes (LNA, Sec. 4.2).
+    """Binary cross-entropy between opacity and the given mattes (LNA's bootstrap).
 
     Args:
         logits, inside: [n, fronts] as `LayeredAtlas.opacity_logits` gives them.

@@ -7,13 +7,14 @@ many frames and not only to the next one.
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
+
+from inve_core.threads import mapped_in_threads
 
 # LNA: a flow vector counts where going there and back ends within a pixel of the start.
 CONSISTENT_PX = 1.0
@@ -118,19 +119,14 @@ def flow_over_gaps(
         on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
     """
     results: list[GapFlow] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for gap in gaps:
-            work = partial(_pair, grey, mattes, gap, results[-1] if results else None)
-            pairs = []
-            try:
-                for pair in pool.map(work, range(len(grey) - gap)):
-                    pairs.append(pair)
-                    on_pair()
-            except BaseException:
-                # Cancelled, most likely: what has not begun is not begun.
-                pool.shutdown(cancel_futures=True)
-                raise
-            results.append(GapFlow(gap, *(np.stack(part) for part in zip(*pairs, strict=True))))
+    for gap in gaps:
+        work = partial(_pair, grey, mattes, gap, results[-1] if results else None)
+        pairs = []
+        with mapped_in_threads(work, range(len(grey) - gap), os.cpu_count() or 1) as done:
+            for pair in done:
+                pairs.append(pair)
+                on_pair()
+        results.append(GapFlow(gap, *(np.stack(part) for part in zip(*pairs, strict=True))))
     return tuple(results)
 
 
