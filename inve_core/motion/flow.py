@@ -18,6 +18,9 @@ from inve_core.threads import mapped_in_threads
 
 # LNA: a flow vector counts where going there and back ends within a pixel of the start.
 CONSISTENT_PX = 1.0
+# DIS at its medium preset matches patches of 8 pixels at half size: nearer than this to an object's outline
+# a patch sees both sides, and flow of one side is written over the other, consistently both ways.
+PATCH_REACH_PX = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,26 @@ def consistent(
     return valid
 
 
+def clear_of_outlines(mattes: np.ndarray) -> np.ndarray:
+    """Pixels whose flow no outline can have mixed up. [mattes, height, width] to [height, width] bool.
+
+    Where an object or a gap is too thin to have any such pixel (limbs), the inner half of it counts.
+    """
+    height, width = mattes.shape[1:]
+    clear = np.ones((height, width), bool)
+    window = np.ones((2 * PATCH_REACH_PX + 1,) * 2, np.uint8)
+    for matte in mattes:
+        inside = matte > 0.5
+        for side in (inside, ~inside):
+            if side.all():
+                continue
+            depth = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 3)
+            # Half of the greatest depth around: the middle of a limb, and more than a patch elsewhere.
+            needed = np.minimum(PATCH_REACH_PX, 0.5 * cv2.dilate(depth, window))
+            clear &= ~side | (depth >= needed)
+    return clear
+
+
 def flow_over_gaps(
     grey: np.ndarray,
     mattes: np.ndarray,
@@ -119,8 +142,9 @@ def flow_over_gaps(
         on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
     """
     results: list[GapFlow] = []
+    clear = np.stack([clear_of_outlines(frame) for frame in mattes])
     for gap in gaps:
-        work = partial(_pair, grey, mattes, gap, results[-1] if results else None)
+        work = partial(_pair, grey, mattes, clear, gap, results[-1] if results else None)
         pairs = []
         with mapped_in_threads(work, range(len(grey) - gap), os.cpu_count() or 1) as done:
             for pair in done:
@@ -131,7 +155,7 @@ def flow_over_gaps(
 
 
 def _pair(
-    grey: np.ndarray, mattes: np.ndarray, gap: int, half: GapFlow | None, i: int
+    grey: np.ndarray, mattes: np.ndarray, clear: np.ndarray, gap: int, half: GapFlow | None, i: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Flow and validity between frames i and i + gap, in the order of GapFlow's fields."""
     if half is None:
@@ -144,7 +168,7 @@ def _pair(
     start, end = mattes[i], mattes[i + gap]
     return (
         ahead.astype(np.float16),
-        consistent(ahead, back, start, end),
+        consistent(ahead, back, start, end) & clear[i],
         back.astype(np.float16),
-        consistent(back, ahead, end, start),
+        consistent(back, ahead, end, start) & clear[i + gap],
     )

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inve_core.motion.flow import consistent, dis_flow, flow_over_gaps, gaps_for
+from inve_core.motion.flow import clear_of_outlines, consistent, dis_flow, flow_over_gaps, gaps_for
 from inve_core.motion.parametric import (
     chain,
     fit_transform,
@@ -174,3 +174,20 @@ def test_a_clip_without_texture_falls_back_to_standing_still():
     motions = parametric_motion(flow_over_gaps(grey, mattes, (1, 2)), mattes)
     for motion in motions:
         assert np.allclose(motion.transforms, np.eye(3), atol=1e-6)
+
+
+def test_flow_near_an_outline_does_not_count_but_limbs_keep_their_middle():
+    matte = np.zeros((1, 80, 120), np.float32)
+    matte[0, 10:60, 10:60] = 1
+    matte[0, 60:80, 30:40] = 1
+    clear = clear_of_outlines(matte)
+    assert clear[30, 30]
+    assert clear[30, 100]
+    assert not clear[30, 12]
+    assert not clear[30, 65]
+    limb = clear[74, 30:40]
+    assert limb.any()
+    assert not limb[0]
+    assert not limb[-1]
+    assert clear_of_outlines(np.zeros((0, 8, 8), np.float32)).all()
+    assert clear_of_outlines(np.zeros((1, 8, 8), np.float32)).all()
