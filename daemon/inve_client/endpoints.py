@@ -139,6 +139,24 @@ def check_private(folder: Path) -> None:
         )
 
 
+def check_bindable(folder: Path) -> None:
+    """Refuse a folder, named for a socket, where others could put theirs in its place.
+
+    The socket itself is for its owner alone (mode 0600), so that others may see into the folder.
+
+    Raises:
+        BadEndpoint: it is no folder, belongs to another user, or others may write in it and no sticky bit
+            keeps them from replacing what is not theirs.
+    """
+    facts = folder.stat()
+    others_write = facts.st_mode & 0o022 and not facts.st_mode & stat.S_ISVTX
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid not in (os.getuid(), 0) or others_write:
+        raise BadEndpoint(
+            f"The socket folder {folder} must be a folder of your own that others cannot write in, got owner "
+            f"{facts.st_uid} and mode {stat.S_IMODE(facts.st_mode):04o}; give the socket a folder of its own."
+        )
+
+
 def default_endpoint(*, create: bool = False) -> Endpoint:
     """Where a daemon listens that was not told otherwise.
 

@@ -16,7 +16,7 @@ import msgspec
 import zmq
 
 from inve_client.codec import MAX_REPLY_BODY_BYTES, MAX_REQUEST_BYTES, PREAMBLE, protocol_of
-from inve_client.endpoints import Endpoint, check_private
+from inve_client.endpoints import Endpoint, check_bindable
 from inve_client.errors import (
     BadEndpoint,
     BadMessage,
@@ -157,14 +157,18 @@ class Server:
             # A little above the limit, so that a body just beyond it is answered and not dropped.
             sock.set(zmq.MAXMSGSIZE, MAX_REQUEST_BYTES + (1 << 16))
             sock.set(zmq.RCVHWM, 64)
+        # An ipc socket is its owner's alone from its first moment on.
+        mask = os.umask(0o177) if endpoint.transport == "ipc" else None
         try:
             sock.bind(str(endpoint))
         except zmq.ZMQError as error:
             raise BadEndpoint(
                 f"The daemon cannot listen at {endpoint}: {error.strerror}; choose another --bind."
             ) from error
+        finally:
+            if mask is not None:
+                os.umask(mask)
         if endpoint.transport == "ipc":
-            os.chmod(endpoint.path, 0o600)
             return sock, endpoint
         bound = sock.get(zmq.LAST_ENDPOINT)
         assert isinstance(bound, bytes)
@@ -317,14 +321,14 @@ def prepare_ipc(endpoint: Endpoint) -> None:
     """Make the socket's folder, and clear away what a dead daemon left behind.
 
     Raises:
-        BadEndpoint: the folder is not ours alone, a living daemon listens there, or it is no socket.
+        BadEndpoint: others could replace what is in the folder, a daemon listens there, or it is no socket.
     """
     path = Path(endpoint.path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BadEndpoint(f"The socket folder {path.parent} cannot be made: {error.strerror}.") from error
-    check_private(path.parent)
+    check_bindable(path.parent)
     if not os.path.lexists(path):
         return
     if not path.is_socket():

@@ -25,6 +25,12 @@ def test_hello_says_who_it_is(client: Client) -> None:
     assert client.session == said["session"]
 
 
+def test_its_sockets_are_its_owner_s_alone(client: Client, sockets: Path) -> None:
+    client.hello()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in sockets.iterdir()}
+    assert modes == {"store.sock": 0o600, "store-events.sock": 0o600}
+
+
 def test_open_train_edit_track_render(client: Client, clip: Clip, tmp_path: Path) -> None:
     opened = client.open_shot("shot", clip.frames, [clip.mattes])
     assert (opened["frames"], opened["width"], opened["height"]) == (list(FRAMES), 32, 24)

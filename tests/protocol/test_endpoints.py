@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inve_client.endpoints import NUKE_PORTS, Endpoint, check_private, default_endpoint, parse
+from inve_client.endpoints import NUKE_PORTS, Endpoint, check_bindable, check_private, default_endpoint, parse
 from inve_client.errors import BadEndpoint
 from inve_client.transport import someone_listens
 
@@ -85,6 +85,19 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(BadEndpoint, match="link"):
         check_private(tmp_path / "link")
+
+
+def test_a_folder_named_for_a_socket_may_be_seen_but_not_written_by_others(tmp_path: Path) -> None:
+    for mode in (0o700, 0o755, 0o1777):
+        tmp_path.chmod(mode)
+        check_bindable(tmp_path)
+    for mode in (0o777, 0o775):
+        tmp_path.chmod(mode)
+        with pytest.raises(BadEndpoint, match=f"{mode:04o}"):
+            check_bindable(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadEndpoint, match="must be a folder"):
+        check_bindable(tmp_path / "file")
 
 
 def test_a_socket_left_behind_is_told_from_a_living_one(tmp_path: Path) -> None:
