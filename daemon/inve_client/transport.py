@@ -66,30 +66,19 @@ def _check_socket_owner(endpoint: Endpoint) -> None:
         )
 
 
-class RequestSocket:
-    """A DEALER to the daemon's ROUTER. Belongs to one thread."""
+class _Socket:
+    """One end that is connected to a daemon. Belongs to one thread."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, kind: int, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._socket = shared_context().socket(zmq.DEALER)
-        # With IMMEDIATE a message is refused while no daemon is there, instead of waiting in a queue for one.
-        self._socket.set(zmq.IMMEDIATE, 1)
-        self._socket.set(zmq.MAXMSGSIZE, codec.MAX_ATTACHMENT_BYTES)
-        self._socket.set(zmq.SNDHWM, 16)
-        self._socket.set(zmq.RCVHWM, 64)
+        self._socket = shared_context().socket(kind)
+
+    def _connect(self) -> None:
         try:
-            _connect(self._socket, endpoint)
+            _connect(self._socket, self.endpoint)
         except BaseException:
             self.close()
             raise
-
-    def send(self, frames: list[bytes]) -> bool:
-        """Send without waiting; False where no daemon is connected (yet)."""
-        try:
-            self._socket.send_multipart(frames, flags=zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        return True
 
     def receive(self, timeout_s: float) -> Optional[list[bytes]]:
         """The next message's frames, or None when none came in time."""
@@ -102,30 +91,36 @@ class RequestSocket:
         self._socket.close(0)
 
 
-class EventSocket:
+class RequestSocket(_Socket):
+    """A DEALER to the daemon's ROUTER. Belongs to one thread."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(zmq.DEALER, endpoint)
+        # With IMMEDIATE a message is refused while no daemon is there, instead of waiting in a queue for one.
+        self._socket.set(zmq.IMMEDIATE, 1)
+        self._socket.set(zmq.MAXMSGSIZE, codec.MAX_ATTACHMENT_BYTES)
+        self._socket.set(zmq.SNDHWM, 16)
+        self._socket.set(zmq.RCVHWM, 64)
+        self._connect()
+
+    def send(self, frames: list[bytes]) -> bool:
+        """Send without waiting; False where no daemon is connected (yet)."""
+        try:
+            self._socket.send_multipart(frames, flags=zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+
+class EventSocket(_Socket):
     """A SUB to the daemon's PUB. Belongs to one thread."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._socket = shared_context().socket(zmq.SUB)
+        super().__init__(zmq.SUB, endpoint)
         self._socket.set(zmq.MAXMSGSIZE, codec.MAX_EVENT_BYTES)
         self._socket.set(zmq.RCVHWM, 1_000)
         self._socket.set(zmq.SUBSCRIBE, b"INVE/")
-        try:
-            _connect(self._socket, endpoint)
-        except BaseException:
-            self.close()
-            raise
-
-    def receive(self, timeout_s: float) -> Optional[list[bytes]]:
-        """The next event's frames, or None when none came in time."""
-        if not self._socket.poll(max(0, int(timeout_s * 1000))):
-            return None
-        return self._socket.recv_multipart()
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close(0)
+        self._connect()
 
 
 def someone_listens(endpoint: Endpoint, timeout_s: float = 1.0) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,16 +68,16 @@ class Daemon:
 Handlers = Mapping[type[schema.Request], Callable[[Any, Answer], None]]
 
 
-class Group:
+class Group(ABC):
     """Answers of one kind; belongs to the server's thread."""
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self.store = daemon.store
 
+    @abstractmethod
     def handlers(self) -> Handlers:
         """What answers which request."""
-        raise NotImplementedError
 
     def ask_worker(self, op: str, args: Message, answer: Answer, done: Callable[[Message], None]) -> None:
         """Let the worker do something, and go on with what it brings.
