@@ -22,7 +22,7 @@ from inve_core.presets import TrainingSettings
 if TYPE_CHECKING:
     from inve_core.training import Trainer
 
-FORMAT = 1
+FORMAT = 2
 DOCUMENT, WEIGHTS, TRAINER = "checkpoint.json", "weights.safetensors", "trainer.safetensors"
 
 
@@ -41,8 +41,8 @@ def save_trainer(trainer: "Trainer", folder: Path) -> None:
         "state": dataclasses.asdict(trainer.state),
     }
     tensors = {"generator": trainer.generator.get_state()}
-    for name, optimiser in (("forward", trainer.forward_optimiser), ("inverse", trainer.inverse_optimiser)):
-        for index, values in optimiser.state_dict()["state"].items():
+    for name, step in (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)):
+        for index, values in step.optimiser.state_dict()["state"].items():
             tensors |= {
                 f"{name}.{index}.{key}": torch.as_tensor(value).cpu() for key, value in values.items()
             }
@@ -130,11 +130,11 @@ def restore_trainer(trainer: "Trainer", folder: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{TRAINER} in {folder} is damaged: {error}; train from the start.") from error
     trainer.generator.set_state(tensors.pop("generator"))
-    for name, optimiser in (("forward", trainer.forward_optimiser), ("inverse", trainer.inverse_optimiser)):
+    for name, step in (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)):
         state: dict[int, dict[str, torch.Tensor]] = {}
         for key, tensor in tensors.items():
             owner, index, moment = key.split(".")
             if owner == name:
                 state.setdefault(int(index), {})[moment] = tensor
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        step.restore(state)
     trainer.state = type(trainer.state)(**document["state"])

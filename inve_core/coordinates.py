@@ -54,6 +54,11 @@ def pixel_centres(width: int, height: int, device: str | torch.device = "cpu") -
     return torch.stack((x, y), -1)
 
 
+def shifted(xy: Tensor, x: float, y: float) -> Tensor:
+    """Points [..., 2] moved by (x, y). The numbers stay on the host: nothing is copied to a device."""
+    return torch.stack((xy[..., 0] + x, xy[..., 1] + y), -1)
+
+
 def transform_points(matrix: Tensor, xy: Tensor) -> Tensor:
     """Apply homographies to points.
 
@@ -99,8 +104,8 @@ class Box:
 
     def to_unit(self, xy: Tensor) -> Tensor:
         """[..., 2] to the unit square; points outside the box come out below 0 or above 1."""
-        return (xy - xy.new_tensor((self.x0, self.y0))) / self.size
+        return shifted(xy, -self.x0, -self.y0) / self.size
 
     def from_unit(self, unit: Tensor) -> Tensor:
         """The inverse of `to_unit`."""
-        return unit * self.size + unit.new_tensor((self.x0, self.y0))
+        return shifted(unit * self.size, self.x0, self.y0)

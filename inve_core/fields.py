@@ -4,8 +4,10 @@ A field takes unit coordinates and returns raw outputs; what they mean (a residu
 colour) is for `model` to say. The MLP has no biases, as tiny-cuda-nn's fully fused one has none.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +45,13 @@ class Field(nn.Module):
         result: Tensor = self.mlp(self.encoding(x.nan_to_num(nan=0.0).clamp(0.0, 1.0)))
         return result
 
-    def parameter_groups(self, grid_rate: float, mlp_rate: float) -> list[dict[str, object]]:
-        """Adam's groups: tables learn faster than weights (Instant-NGP, Sec. 4)."""
-        return [
-            {"params": [self.encoding.table], "lr": grid_rate},
-            {"params": list(self.mlp.parameters()), "lr": mlp_rate},
-        ]
+
+def parameter_groups(fields: Sequence[Field], grid_rate: float, mlp_rate: float) -> list[dict[str, Any]]:
+    """Adam's groups: tables learn faster than weights (Instant-NGP, Sec. 4)."""
+    return [
+        {"params": [field.encoding.table for field in fields], "lr": grid_rate},
+        {"params": [weight for field in fields for weight in field.mlp.parameters()], "lr": mlp_rate},
+    ]
 
 
 def with_frame(unit_xy: Tensor, unit_t: Tensor) -> Tensor:

@@ -65,6 +65,11 @@ def sparsity_loss(colour: Tensor, opacity: Tensor) -> Tensor:
     return ((1 - opacity[:, None]) * colour).square().sum(-1)
 
 
+def lighting_loss(log_light: Tensor, visible: Tensor) -> Tensor:
+    """What the atlas can explain is not to be explained by light. [n, 3] and [n] to [n]."""
+    return visible * log_light.abs().sum(-1)
+
+
 def matte_loss(logits: Tensor, inside: Tensor, matte: Tensor) -> Tensor:
     """Binary cross-entropy between opacity and the given mattes (LNA's bootstrap).
 

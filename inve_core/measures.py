@@ -4,8 +4,9 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import Tensor
 
-from inve_core.coordinates import determinant, transform_jacobian
+from inve_core.coordinates import determinant, shifted, transform_jacobian
 from inve_core.model import LayeredAtlas
 from inve_core.sampling import Sampler, Samples
 
@@ -24,13 +25,16 @@ class Quality:
         flow_error_px: mean distance, in working pixels of the frame, between where flow of gap 1 takes a
             pixel and where the map of the layer that is seen there says it goes; consistent flow only.
             None where the clip has none.
+        far_flow_error_px: the same over the clip's longest gap.
         matte_iou: intersection over union of opacity and mattes, both above one half, least over the
             mattes. None without mattes.
-        folded_share: share of seen samples whose mapping turns inside out (negative Jacobian).
+        folded_share: share of a video layer's visible samples whose mapping turns inside out (negative
+            Jacobian), largest over the layers.
     """
 
     psnr_db: float
     flow_error_px: float | None
+    far_flow_error_px: float | None
     matte_iou: float | None
     folded_share: float
 
@@ -43,52 +47,68 @@ class Quality:
 def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
     """Measure on the same samples at every call. `fine` takes sixteen times as many of them."""
     total = FINE_SAMPLES if fine else COARSE_SAMPLES
-    generator = torch.Generator(sampler.device).manual_seed(SAMPLE_SEED)
-    squared = flow_sum = flow_count = folded = 0.0
+    device = sampler.device
+    generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
     fronts = model.layer_count - 1
-    both = torch.zeros(fronts, device=sampler.device)
-    either = torch.zeros(fronts, device=sampler.device)
-    size = sampler.count * sampler.height * sampler.width
-    for _ in range(max(1, total // CHUNK)):
-        n = min(CHUNK, total)
-        place = torch.randint(size, (n,), generator=generator, device=sampler.device)
-        way = torch.randint(2, (n,), generator=generator, device=sampler.device)
-        samples = sampler.at(place, 0, torch.zeros_like(place), way)
-        squared += float((model.reconstruct(samples.xy, samples.t) - samples.rgb).square().mean()) * n
-        visible = model.visibility(samples.xy, samples.t)
-        inside, marked = visible[:, :fronts] > 0.5, samples.mattes > 0.5
+    chunks = max(1, total // CHUNK)
+    n = min(CHUNK, total)
+    squared = torch.zeros((), device=device)
+    both, either = torch.zeros(fronts, device=device), torch.zeros(fronts, device=device)
+    seen, folded = torch.zeros(fronts + 1, device=device), torch.zeros(fronts + 1, device=device)
+    # Sum of errors and number of samples, over the shortest and the longest gap.
+    flow = torch.zeros(2, 2, device=device)
+    for _ in range(chunks):
+        place = torch.randint(sampler.size, (n,), generator=generator, device=device)
+        way = torch.randint(2, (n,), generator=generator, device=device)
+        near = sampler.at(place, 0, torch.zeros_like(place), way)
+        far = sampler.at(place, 0, torch.full_like(place, max(0, len(sampler.gaps) - 1)), way)
+        squared += (model.reconstruct(near.xy, near.t) - near.rgb).square().mean() / chunks
+        visible = model.visibility(near.xy, near.t)
+        inside, marked = visible[:, :fronts] > 0.5, near.mattes > 0.5
         both += (inside & marked).sum(0)
         either += (inside | marked).sum(0)
-        errors, weights, folds = _motion_errors(model, samples, visible.argmax(1))
-        flow_sum += float((errors * weights).sum())
-        flow_count += float(weights.sum())
-        folded += float(folds.sum())
-    samples_seen = max(1, total // CHUNK) * min(CHUNK, total)
-    error = squared / samples_seen
-    iou = (both / either.clamp_min(1)).min() if fronts else None
+        layer = visible.argmax(1)
+        for row, samples in enumerate((near, far)):
+            errors = flow_errors(model, samples, layer)
+            flow[row] += torch.stack((errors[samples.flow_valid].sum(), samples.flow_valid.sum()))
+        seen += torch.bincount(layer, minlength=fronts + 1)
+        folded += torch.bincount(layer[_folds(model, near, layer)], minlength=fronts + 1)
+    near_px, far_px = (float(total / count) if count else None for total, count in flow)
     return Quality(
-        psnr_db=-10 * math.log10(max(error, 1e-12)),
-        flow_error_px=flow_sum / flow_count if flow_count else None,
-        matte_iou=None if iou is None else float(iou),
-        folded_share=folded / samples_seen,
+        psnr_db=-10 * math.log10(max(float(squared), 1e-12)),
+        flow_error_px=near_px,
+        far_flow_error_px=far_px,
+        matte_iou=float((both / either.clamp_min(1)).min()) if fronts else None,
+        folded_share=float((folded / seen.clamp_min(1)).max()),
     )
 
 
-def _motion_errors(
-    model: LayeredAtlas, samples: Samples, seen: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+@torch.no_grad()
+def flow_errors(model: LayeredAtlas, samples: Samples, layer: Tensor) -> Tensor:
+    """How far apart the two ends of each sample's flow lie in the atlas, in working pixels of its frame.
+
+    Args:
+        layer: [n] int64, the video layer that each sample belongs to.
+
+    Returns:
+        [n]; zero where the flow is not valid and so has no length.
+    """
     errors = samples.xy.new_zeros(len(samples.t))
-    folds = torch.zeros_like(samples.flow_valid)
-    steps = samples.xy.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    for layer in range(model.layer_count):
-        here = seen == layer
+    for k in range(model.layer_count):
+        here = layer == k
         xy, t = samples.xy[here], samples.t[here]
-        probes = (xy[None] + steps[:, None]).flatten(0, 1)
-        uv = model.map(layer, probes, t.repeat(3)).view(3, -1, 2)
-        target = model.map(layer, samples.target_xy[here], samples.target_t[here])
-        motion = transform_jacobian(model.transforms[layer][t], xy)
-        scale = determinant(motion).abs().clamp_min(1e-6).sqrt()
-        errors[here] = (uv[0] - target).norm(dim=-1) / scale
-        turned = determinant(torch.stack((uv[1] - uv[0], uv[2] - uv[0]), -1)) <= 0
-        folds[here] = turned
-    return errors, samples.flow_valid.float(), folds
+        gone = model.map(k, samples.target_xy[here], samples.target_t[here]) - model.map(k, xy, t)
+        motion = transform_jacobian(model.transforms[k][t], xy)
+        errors[here] = gone.norm(dim=-1) / determinant(motion).abs().clamp_min(1e-6).sqrt()
+    return errors
+
+
+def _folds(model: LayeredAtlas, samples: Samples, layer: Tensor) -> Tensor:
+    """[n] bool, where the mapping of the sample's own layer turns inside out."""
+    folds = torch.zeros_like(samples.flow_valid)
+    for k in range(model.layer_count):
+        here = layer == k
+        xy, t = samples.xy[here], samples.t[here]
+        uv, right, below = (model.map(k, shifted(xy, *step), t) for step in ((0, 0), (1, 0), (0, 1)))
+        folds[here] = determinant(torch.stack((right - uv, below - uv), -1)) <= 0
+    return folds

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inve_core.coordinates import Box, PictureGrid, determinant, inverse, transform_points
+from inve_core.coordinates import Box, PictureGrid, determinant, inverse, shifted, transform_points
 from inve_core.encodings.hashgrid import GridSettings
 from inve_core.fields import Field, FieldSettings, with_frame
 from inve_core.motion.parametric import LayerMotion
@@ -28,6 +28,35 @@ from inve_core.presets import FieldShapes
 NEWTON_STEPS = 4
 # Frames lie this many pixels apart on the time axis of the opacity grid: near ones share what they know.
 OPACITY_PX_A_FRAME = 2.0
+
+
+# The lighting network's output of one is this much in log light: it starts out close to no light at all.
+LIGHT_UNIT = 0.25
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """How positions and time share the isotropic unit cube of a grid, so that each has its own finest cell.
+
+    Attributes:
+        finest: vertices of the finest level along the cube's edge.
+        xy, t: shares of the edge that the positions' and the time's range take.
+    """
+
+    finest: float
+    xy: float
+    t: float
+
+    @classmethod
+    def of(cls, finest_xy: float, frames: int, frames_a_vertex: float) -> "TimeAxis":
+        """`finest_xy` vertices along a layer's box, and one for each `frames_a_vertex` frames."""
+        finest_t = max(2.0, frames / frames_a_vertex)
+        finest = max(finest_xy, finest_t)
+        return cls(finest, finest_xy / finest, finest_t / finest)
+
+    def join(self, unit_xy: Tensor, unit_t: Tensor) -> Tensor:
+        """[n, 2] positions and [n] times, both 0..1, to a grid's [n, 3]."""
+        return torch.cat((unit_xy.clamp(0.0, 1.0) * self.xy, unit_t[:, None] * self.t), 1)
 
 
 @dataclass(frozen=True)
@@ -105,8 +134,12 @@ class LayeredAtlas(nn.Module):
             shape = GridSettings.spanning(dims, base, finest, levels, shapes.log2_table)
             return Field(FieldSettings(shape, outputs, shapes.width))
 
+        frames = len(geometry.frames)
+        self.mapping_axes = TimeAxis.of(shapes.mapping_finest, frames, shapes.mapping_frames_a_vertex)
+        self.lighting_axes = TimeAxis.of(shapes.lighting_finest, frames, shapes.lighting_frames_a_vertex)
+
         def mapping() -> Field:
-            return field(3, shapes.mapping_levels, 4, shapes.mapping_finest, 2)
+            return field(3, shapes.mapping_levels, 4, self.mapping_axes.finest, 2)
 
         self.mappings = nn.ModuleList(mapping() for _ in range(layers))
         self.inverses = nn.ModuleList(mapping() for _ in range(layers))
@@ -114,6 +147,11 @@ class LayeredAtlas(nn.Module):
             field(3, shapes.opacity_levels, 16, max(32.0, front), layers - 1) if layers > 1 else None
         )
         self.atlas = field(2, shapes.atlas_levels, 16, max(64.0, largest) * self.atlas_columns, 3)
+        self.lighting = (
+            field(3, shapes.lighting_levels, 4, self.lighting_axes.finest * self.atlas_columns, 3)
+            if shapes.lighting_levels
+            else None
+        )
         self.opacity_time_scale = min(1.0, OPACITY_PX_A_FRAME * len(geometry.frames) / front)
 
     @property
@@ -141,7 +179,7 @@ class LayeredAtlas(nn.Module):
     def residual(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
         """What the mapping network adds to stabilised positions p [n, 2]; [n, 2] pixels."""
         unit = self.geometry.boxes[layer].to_unit(p)
-        out: Tensor = self.mappings[layer](with_frame(unit, self.unit_time(t)))
+        out: Tensor = self.mappings[layer](self.mapping_axes.join(unit, self.unit_time(t)))
         return out * self.residual_px
 
     def map(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:
@@ -152,19 +190,24 @@ class LayeredAtlas(nn.Module):
     def unmap_by_network(self, layer: int, uv: Tensor, t: Tensor) -> Tensor:
         """Inverse mapping B (INVE, Eq. 2): atlas uv [n, 2] to pixels [n, 2] of frames t [n]."""
         unit = self.geometry.boxes[layer].to_unit(uv)
-        out: Tensor = self.inverses[layer](with_frame(unit, self.unit_time(t)))
+        out: Tensor = self.inverses[layer](self.mapping_axes.join(unit, self.unit_time(t)))
         return self.destabilise(layer, uv + out * self.residual_px, t)
 
     @torch.no_grad()
-    def unmap(self, layer: int, uv: Tensor, t: Tensor, steps: int = NEWTON_STEPS) -> tuple[Tensor, Tensor]:
+    def unmap(
+        self, layer: int, uv: Tensor, t: Tensor, steps: int = NEWTON_STEPS, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Inverse mapping refined by Newton steps on the forward mapping.
 
-        The network's answer is the start; a step that does not come closer is halved.
+        A step that does not come closer is halved.
+
+        Args:
+            start: stabilised positions [n, 2] to begin at; the network's answer by default.
 
         Returns:
             xy [n, 2] pixels of frames t, and how far M(xy, t) still is from uv, [n] pixels.
         """
-        p = self.stabilise(layer, self.unmap_by_network(layer, uv, t), t)
+        p = self.stabilise(layer, self.unmap_by_network(layer, uv, t), t) if start is None else start
         step_px = 0.5
         n = len(p)
         offsets = p.new_tensor([[0.0, 0.0], [step_px, 0.0], [0.0, step_px]])
@@ -224,15 +267,38 @@ class LayeredAtlas(nn.Module):
 
     def atlas_place(self, layer: int, uv: Tensor) -> Tensor:
         """Uv [n, 2] of a layer to the unit square that all layers share, a page for each."""
-        page = uv.new_tensor((layer % self.atlas_columns, layer // self.atlas_columns))
-        return (self.geometry.boxes[layer].to_unit(uv).clamp(0.0, 1.0) + page) / self.atlas_columns
+        unit = self.geometry.boxes[layer].to_unit(uv).clamp(0.0, 1.0)
+        return shifted(unit, *divmod(layer, self.atlas_columns)[::-1]) / self.atlas_columns
 
-    def reconstruct(self, xy: Tensor, t: Tensor) -> Tensor:
-        """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning."""
+    def log_light(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
+        """Logarithm of what a layer's atlas colour is multiplied by, per channel (hashing-nvd, Eq. 5).
+
+        A function of the stabilised position p [n, 2], and not of the mapping: shading that changes is
+        explained here, and no gradient of it can pull the mapping about.
+        """
+        assert self.lighting is not None
+        place = self.lighting_axes.join(self.atlas_place(layer, p), self.unit_time(t))
+        out: Tensor = self.lighting(place)
+        return out * LIGHT_UNIT
+
+    def reconstruct(self, xy: Tensor, t: Tensor, lit: bool = True) -> Tensor:
+        """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning.
+
+        Args:
+            lit: with the lighting term, where the model has one; else the atlas alone.
+        """
         visible = self.visibility(xy, t)
         layers = range(self.layer_count)
         colours = self.colours([(layer, self.map(layer, xy, t)) for layer in layers])
+        if lit and self.lighting is not None:
+            lights = [self.log_light(layer, self.stabilise(layer, xy, t), t).exp() for layer in layers]
+            colours = [colour * light for colour, light in zip(colours, lights, strict=True)]
         return torch.stack([visible[:, k, None] * colours[k] for k in layers]).sum(0)
+
+    def forward_fields(self) -> list[Field]:
+        """All networks but the inverse mappings: what the losses on pixels train."""
+        optional = [one for one in (self.opacity, self.lighting) if one is not None]
+        return [*self.mappings, self.atlas, *optional]
 
 
 def visibility_of(opacity: Tensor) -> Tensor:

@@ -22,6 +22,11 @@ class LossWeights:
     flow: float = 0.05
     opacity_flow: float = 0.05
     matte: float = 1.0
+    lighting: float = 0.02
+
+    def stiffer(self, factor: float) -> "LossWeights":
+        """The same with local rigidity weighted more, where learning has to go on more gently."""
+        return dataclasses.replace(self, rigidity=self.rigidity * factor)
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class FieldShapes:
 
     mapping_levels: int = 4
     mapping_finest: int = 16
+    mapping_frames_a_vertex: float = 4.0
+    lighting_levels: int = 4
+    lighting_finest: int = 24
+    lighting_frames_a_vertex: float = 4.0
     opacity_levels: int = 8
     atlas_levels: int = 10
     log2_table: int = 16
@@ -48,7 +57,6 @@ class TrainingSettings:
         iterations: the most that the forward networks are trained for.
         least_iterations: early stopping does not look before this many.
         check_every: iterations between looks at flow error and matte.
-        patience: looks without progress after which the mapping counts as mature.
         cooldown: share of the iterations so far that learning then goes on with falling rates.
         inverse_iterations: iterations of the inverse mappings, trained after the forward ones.
         longest_gap: longest gap of the optical flow, in frames.
@@ -65,7 +73,6 @@ class TrainingSettings:
     iterations: int = 4_000
     least_iterations: int = 500
     check_every: int = 100
-    patience: int = 4
     cooldown: float = 0.3
     inverse_iterations: int = 500
     longest_gap: int = 16
@@ -139,7 +146,12 @@ PRESETS: dict[str, TrainingSettings] = {
                 matte=2.0,
             ),
             shapes=FieldShapes(
-                mapping_levels=6, mapping_finest=24, opacity_levels=16, atlas_levels=16, log2_table=15
+                mapping_levels=6,
+                mapping_finest=24,
+                opacity_levels=16,
+                atlas_levels=16,
+                lighting_levels=0,
+                log2_table=15,
             ),
         ),
     )

@@ -43,6 +43,7 @@ class Sampler:
         self.rgb = torch.from_numpy(clip.rgb).to(device)
         self.mattes = torch.from_numpy(clip.mattes).to(device)
         self.count, self.height, self.width = clip.rgb.shape[:3]
+        self.size = self.count * self.height * self.width
         self.device = device
         self.gaps = torch.tensor([flow.gap for flow in clip.flows], device=device)
         # One tensor for all gaps and both directions, [gaps, 2, n, h, w, ...], padded with invalid flow,
@@ -62,8 +63,7 @@ class Sampler:
 
     def draw(self, n: int, neighbours: int, generator: torch.Generator) -> Samples:
         """N random samples, the first `neighbours` of them with their differences to the next pixels."""
-        size = self.count * self.height * self.width
-        place = torch.randint(size, (n,), generator=generator, device=self.device)
+        place = torch.randint(self.size, (n,), generator=generator, device=self.device)
         front = int(n * self.foreground_share)
         if front:
             pick = torch.randint(len(self.near_mattes), (front,), generator=generator, device=self.device)

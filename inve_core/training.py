@@ -1,15 +1,16 @@
 """Learning a clip: the parametric start, the forward networks, then the inverse mappings.
 
 Early stopping (INVE, Sec. 3.6: train until the mapping matures). Every `check_every` iterations the flow
-error and the matte's IoU are measured on fixed samples. The mapping counts as mature when, after
-`least_iterations`, neither has got better for `patience` looks: flow error by at least 2 %, IoU by at least
-0.002. Learning then goes on for `cooldown` times the iterations so far with rates that fall to 3 %, and
-ends. Without maturity the cool-down is timed to end at `iterations`.
+errors and the matte's IoU are measured on fixed samples. The mapping counts as mature when the second half
+of the iterations so far brought less than 1.5 %: what is gained is gained per doubling, and three more
+doublings, ten times the iterations, would then bring less than 5 %. Learning goes on for `cooldown` times
+the iterations so far with rates that fall to 3 %, and ends. Without maturity the cool-down is timed to end
+at `iterations`.
 """
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,23 @@ from torch import Tensor
 from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.devices import describe_device, resolve_device
+from inve_core.encodings.backends import grid_backend
+from inve_core.fields import parameter_groups
 from inve_core.measures import Quality, measure
 from inve_core.model import Geometry, LayeredAtlas
 from inve_core.motion.parametric import parametric_motion
-from inve_core.objective import weighted_losses
+from inve_core.objective import Phase, weighted_losses
 from inve_core.presets import TrainingSettings
 from inve_core.sampling import Sampler
+from inve_core.steps import OptimiserStep
 
-BACKEND = "torch"
 FINAL_RATE = 0.03
-BETTER_FLOW = 0.98
-BETTER_IOU = 0.002
+GAIN_A_DOUBLING = 0.015
+IOU_GAIN_A_DOUBLING = 0.002
 # A look worse than this many times the best one is a mapping that fell apart, not noise.
 REGRESSED = 3.0
 REGRESSED_PX = 1.0
+FOLDED = 0.02
 FAIR_FLOW_PX = 2.0
 FAIR_IOU = 0.85
 
@@ -63,9 +67,8 @@ class TrainingState:
     ends_at: int | None = None
     stopped: str = "iterations"
     rate_factor: float = 1.0
+    rigidity_factor: float = 1.0
     best_flow_px: float = math.inf
-    best_iou: float = -math.inf
-    looks_without_progress: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -112,27 +115,23 @@ class Trainer:
                 self.model = LayeredAtlas(geometry, transforms, settings.shapes).to(self.device)
         else:
             self.model = checkpoint.load_model(resume, self.device)
+        passed_over = grid_backend(self.device).reason
+        if passed_over is not None and resume is None:
+            self.state.warnings.append(f"learning used the slower torch backend: {passed_over}")
         self.sampler = Sampler(clip, self.device, settings.foreground_share)
-        self.forward_optimiser = self._optimiser(
-            [*self.model.mappings, self.model.atlas]
-            + ([self.model.opacity] if self.model.opacity is not None else [])
+        self._phase = self._phase_now()
+        rates = settings.grid_rate, settings.mlp_rate
+        self.forward_step = OptimiserStep(
+            self._forward_loss, parameter_groups(self.model.forward_fields(), *rates), self.generator
         )
-        self.inverse_optimiser = self._optimiser(list(self.model.inverses))
+        self.inverse_step = OptimiserStep(
+            self._inverse_loss, parameter_groups([*self.model.inverses], *rates), self.generator
+        )
         if resume is not None:
             checkpoint.restore_trainer(self, resume)
         self.state.seconds += time.perf_counter() - started
         self._good_weights = self._snapshot()
         self.quality: Quality | None = None
-
-    def _optimiser(self, fields: list[Any]) -> torch.optim.Optimizer:
-        groups = [
-            group
-            for one in fields
-            for group in one.parameter_groups(self.settings.grid_rate, self.settings.mlp_rate)
-        ]
-        for group in groups:
-            group["full_rate"] = group["lr"]
-        return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15, fused=self.device.startswith("cuda"))
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -178,19 +177,22 @@ class Trainer:
     # -- forward networks ------------------------------------------------------------------------------
 
     def _learn(self) -> None:
-        settings, state = self.settings, self.state
-        samples = self.sampler.draw(
-            settings.batch, max(1, int(settings.batch * settings.neighbour_share)), self.generator
-        )
-        progress = state.iteration / settings.iterations
-        losses = weighted_losses(self.model, settings, samples, progress)
-        total = torch.stack(list(losses.values())).sum()
-        self._set_rates(self.forward_optimiser, self._rate())
-        self.forward_optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        self.forward_optimiser.step()
-        state.iteration += 1
-        self._last_loss = total.detach()
+        phase = self._phase_now()
+        if phase != self._phase:
+            self._phase = phase
+            self.forward_step.reset()
+        self._last_loss = self.forward_step(self._rate())
+        self.state.iteration += 1
+
+    def _phase_now(self) -> Phase:
+        return Phase.at(self.state.iteration / self.settings.iterations, self.settings)
+
+    def _forward_loss(self) -> Tensor:
+        batch, settings = self.settings.batch, self.settings
+        samples = self.sampler.draw(batch, max(1, int(batch * settings.neighbour_share)), self.generator)
+        weights = settings.weights.stiffer(self.state.rigidity_factor)
+        losses = weighted_losses(self.model, weights, samples, self._phase)
+        return torch.stack(list(losses.values())).sum()
 
     # -- schedule, early stopping, recovery ------------------------------------------------------------
 
@@ -208,11 +210,6 @@ class Trainer:
             return self.state.cooldown_from
         return int(self.settings.iterations / (1 + self.settings.cooldown))
 
-    @staticmethod
-    def _set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
-        for group in optimiser.param_groups:
-            group["lr"] = group["full_rate"] * factor
-
     def _look_and_plan(self) -> None:
         """Measure now and then; go back where learning fell apart, stop where it has matured."""
         state, settings = self.state, self.settings
@@ -220,43 +217,55 @@ class Trainer:
             return
         quality = measure(self.model, self.sampler, fine=False)
         loss = float(self._last_loss)
+        trouble = self._trouble(loss, quality)
+        if trouble:
+            self._go_back(trouble)
+            return
         entry = {"iteration": float(state.iteration), "seconds": state.seconds, "loss": loss}
         state.history.append(entry | {k: v for k, v in quality.to_dict().items() if v is not None})
-        flow_px = quality.flow_error_px if quality.flow_error_px is not None else 0.0
-        fell_apart = flow_px > max(REGRESSED * state.best_flow_px, REGRESSED_PX)
-        if not math.isfinite(loss) or not math.isfinite(flow_px) or fell_apart:
-            self._go_back(loss, flow_px)
-            return
         self._good_weights = self._snapshot()
-        iou = quality.matte_iou if quality.matte_iou is not None else 1.0
-        progressed = flow_px < state.best_flow_px * BETTER_FLOW or iou > state.best_iou + BETTER_IOU
-        state.best_flow_px = min(state.best_flow_px, flow_px)
-        state.best_iou = max(state.best_iou, iou)
-        state.looks_without_progress = 0 if progressed else state.looks_without_progress + 1
-        mature = (
-            state.iteration >= settings.least_iterations and state.looks_without_progress >= settings.patience
-        )
-        if mature and state.ends_at is None and state.iteration < self._cooldown_start():
+        if quality.flow_error_px is not None:
+            state.best_flow_px = min(state.best_flow_px, quality.flow_error_px)
+        early = state.ends_at is None and state.iteration < self._cooldown_start()
+        if early and state.iteration >= settings.least_iterations and matured(state.history):
             state.stopped = "matured"
             state.cooldown_from = state.iteration
             state.ends_at = state.iteration + max(50, int(settings.cooldown * state.iteration))
 
-    def _go_back(self, loss: float, flow_px: float) -> None:
+    def _trouble(self, loss: float, quality: Quality) -> str | None:
+        """What is wrong with the present state, in words; None where nothing is."""
+        flow_px = quality.flow_error_px or 0.0
+        if not math.isfinite(loss) or not math.isfinite(flow_px):
+            return f"the loss was {loss:.3g}"
+        if flow_px > max(REGRESSED * self.state.best_flow_px, REGRESSED_PX):
+            return f"the flow error rose from {self.state.best_flow_px:.3g} to {flow_px:.3g} px"
+        if quality.folded_share > FOLDED:
+            return f"the mapping folded over {quality.folded_share:.1%} of a video layer"
+        return None
+
+    def _go_back(self, trouble: str) -> None:
+        """To the last good state, and on more gently: half the rates, twice the rigidity."""
         state = self.state
         self.model.load_state_dict(self._good_weights)
-        self.forward_optimiser.state.clear()
         state.rate_factor *= 0.5
+        state.rigidity_factor *= 2.0
+        self.forward_step.forget()
         state.warnings.append(
-            f"learning fell apart at iteration {state.iteration} (loss {loss:.3g}, flow error "
-            f"{flow_px:.3g} px); it went back to the last good state and on at half the rate"
+            f"learning went wrong at iteration {state.iteration}: {trouble}; it went back to the last good "
+            "state, and on at half the rate and twice the rigidity"
         )
 
     # -- inverse mappings ------------------------------------------------------------------------------
 
     def _invert(self) -> None:
         """One step of the inverse mappings on pairs from the finished forward ones (INVE, Sec. 3.3)."""
-        model, settings, state = self.model, self.settings, self.state
-        samples = self.sampler.draw(settings.batch, 1, self.generator)
+        progress = self.state.inverse_iteration / max(1, self.settings.inverse_iterations)
+        self.inverse_step(FINAL_RATE**progress)
+        self.state.inverse_iteration += 1
+
+    def _inverse_loss(self) -> Tensor:
+        model = self.model
+        samples = self.sampler.draw(self.settings.batch, 1, self.generator)
         loss = samples.xy.new_zeros(())
         for layer in range(model.layer_count):
             with torch.no_grad():
@@ -266,12 +275,7 @@ class Trainer:
             time_axis = model.unit_time(samples.t)[:, None]
             back = model.inverses[layer](torch.cat((unit, time_axis), 1)) * model.residual_px
             loss = loss + ((uv + back - p).square().sum(-1) + 1e-8).sqrt().mean()
-        progress = state.inverse_iteration / max(1, settings.inverse_iterations)
-        self._set_rates(self.inverse_optimiser, FINAL_RATE**progress)
-        self.inverse_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.inverse_optimiser.step()
-        state.inverse_iteration += 1
+        return loss
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -282,6 +286,11 @@ class Trainer:
             warnings.append(
                 f"the mapping is poor: flow error {quality.flow_error_px:.2f} px, {FAIR_FLOW_PX:g} px or "
                 "less is usable; try another preset, or a matte that follows the object more closely"
+            )
+        if quality.folded_share > FOLDED:
+            warnings.append(
+                f"the mapping folds over {quality.folded_share:.1%} of a video layer, where edits will tear; "
+                "try the preview preset, whose mapping is stiffer, or give what moves by itself its own matte"
             )
         if quality.matte_iou is not None and quality.matte_iou < FAIR_IOU:
             warnings.append(
@@ -299,7 +308,7 @@ class Trainer:
             "preset": self.settings.name,
             "seed": self.seed,
             "device": describe_device(self.device),
-            "backend": BACKEND,
+            "backend": grid_backend(self.device).name,
             "iterations": state.iteration,
             "inverse_iterations": state.inverse_iteration,
             "train_s": round(state.seconds, 3),
@@ -317,6 +326,29 @@ class Trainer:
             StorageError: no space, or no permission.
         """
         checkpoint.save_trainer(self, folder)
+
+
+def matured(history: Sequence[dict[str, float]]) -> bool:
+    """Whether the second half of the iterations so far brought less than `GAIN_A_DOUBLING`.
+
+    Args:
+        history: looks in order, with `iteration` and what was measured.
+    """
+    now = history[-1]["iteration"]
+    first = [look for look in history if look["iteration"] <= now / 2]
+    second = [look for look in history if look["iteration"] > now / 2]
+    if not first:
+        return False
+
+    def settled(name: str, sign: float, slack: float) -> bool:
+        before, after = (min(sign * look[name] for look in looks) for looks in (first, second))
+        return after >= before - slack * abs(before)
+
+    falling = [name for name in ("flow_error_px", "far_flow_error_px") if name in history[-1]]
+    rising = ["matte_iou"] if "matte_iou" in history[-1] else []
+    return all(settled(name, 1.0, GAIN_A_DOUBLING) for name in falling) and all(
+        settled(name, -1.0, IOU_GAIN_A_DOUBLING) for name in rising
+    )
 
 
 def with_working_size(settings: TrainingSettings, working_size: int | None) -> TrainingSettings:

@@ -1,9 +1,10 @@
 """The multiresolution hash grid (Instant-NGP, Müller et al. 2022), as tiny-cuda-nn defines it.
 
-This is the reference: plain torch, any device, exact gradients to the table and to the inputs. It follows
-tiny-cuda-nn and not the paper where the two differ: a level's scale is base * growth^level - 1, positions
-are shifted by half a cell, a level whose vertices fit its table is indexed densely, and an index that runs
-past a dense level's end wraps around.
+This is the reference: plain torch, any device, exact gradients to the table and to the inputs. On a GPU the
+kernels of `triton_grid` stand in for it where they work, which `backends` finds out. It follows tiny-cuda-nn
+and not the paper where the two differ: a level's scale is base * growth^level - 1, positions are shifted by
+half a cell, a level whose vertices fit its table is indexed densely, and an index that runs past a dense
+level's end wraps around.
 """
 
 import math
@@ -13,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+
+from inve_core.encodings.backends import grid_backend
 
 HASH_PRIMES = (1, 2654435761, 805459861)
 INITIAL_RANGE = 1e-4
@@ -144,6 +147,17 @@ class HashGrid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode positions x [n, dims] in [0, 1]; returns [n, output_dims]."""
+        single = x.dtype == self.table.dtype == torch.float32
+        if single and grid_backend(x.device).name == "triton":
+            # Imported here: Triton may be missing where it is not the backend.
+            from inve_core.encodings import triton_grid
+
+            if triton_grid.supports(self.settings):
+                return triton_grid.encode(x, self)
+        return self.encode_reference(x)
+
+    def encode_reference(self, x: Tensor) -> Tensor:
+        """What `forward` returns, in plain torch whatever the backend."""
         rows, fractions = self.corners(x.detach())
         encoded: Tensor = _Interpolate.apply(x, self.table, self.scales, rows, fractions)
         return encoded
@@ -184,7 +198,8 @@ def accumulate_in_fixed_point(rows: list[Tensor], parts: list[Tensor], size: int
     Floating-point atomics on a GPU add in any order, and then a seed would not repeat itself; the order of
     integer additions does not matter.
     """
-    largest = torch.stack([part.abs().amax() for part in parts]).amax().clamp_min(1e-30)
+    # At least 2^-80, so that neither it nor its inverse leaves single precision.
+    largest = torch.stack([part.abs().amax() for part in parts]).amax().clamp_min(2.0**-80)
     unit = FIXED_POINT / largest.double()
     sums = torch.zeros(len(parts[0]), size, dtype=torch.int64, device=parts[0].device)
     _scatter(sums, rows, [(part * unit).long() for part in parts])

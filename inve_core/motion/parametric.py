@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from inve_core.coordinates import Box, transform_points
+from inve_core.coordinates import Box
 from inve_core.motion.flow import GapFlow
+from inve_core.motion.refinement import Matches, refine
 
 MODELS = ("homography", "affine", "similarity", "translation")
 INLIER_PX = 1.0
 POINTS_A_FIT = 2000
 POINTS_A_PAIR = 128
+TRIES = 4
 FEWEST_POINTS = 12
 FEWEST_INLIERS = 0.3
 # A transform that throws the picture further than this many long edges away is no plausible camera.
@@ -45,16 +45,6 @@ class LayerMotion:
     box: Box
 
 
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """Places that flow says are the same, between two frames, in working pixels."""
-
-    source: int
-    target: int
-    start: np.ndarray  # [m, 2]
-    end: np.ndarray  # [m, 2]
-
-
 def layer_masks(mattes: np.ndarray) -> np.ndarray:
     """Which video layer each pixel shows. [n, mattes, h, w] to [n, layers, h, w] bool, exclusive."""
     covered = np.zeros(mattes.shape[:1] + mattes.shape[2:], bool)
@@ -74,6 +64,8 @@ def matches_of(
     Args:
         masks: [n, h, w] bool, the layer's pixels.
     """
+    places = [np.flatnonzero(mask) for mask in masks]
+    width = masks.shape[2]
     for flow in flows:
         for i in range(len(flow.forward)):
             j = i + flow.gap
@@ -81,12 +73,15 @@ def matches_of(
                 (i, j, flow.forward[i], flow.forward_valid[i]),
                 (j, i, flow.backward[i], flow.backward_valid[i]),
             ):
-                y, x = np.nonzero(valid & masks[a])
-                if len(x) > most:
-                    pick = rng.choice(len(x), most, replace=False)
-                    x, y = x[pick], y[pick]
-                start = np.stack((x, y), 1) + 0.5
-                yield Matches(a, b, start, start + vectors[y, x].astype(np.float64))
+                # Shuffled candidates first: to list all valid pixels of each pair takes far longer.
+                here = places[a]
+                if len(here) > TRIES * most:
+                    here = here[rng.integers(len(here), size=TRIES * most)]
+                here = here[valid.reshape(-1)[here]]
+                if len(here) > most:
+                    here = rng.choice(here, most, replace=False)
+                start = np.stack((here % width, here // width), 1) + 0.5
+                yield Matches(a, b, start, start + vectors.reshape(-1, 2)[here].astype(np.float64))
 
 
 def fit_transform(start: np.ndarray, end: np.ndarray, model: str) -> np.ndarray | None:
@@ -129,76 +124,6 @@ def plausible(transforms: np.ndarray, width: int, height: int) -> bool:
         return False
     reach = np.abs(mapped[:, :2] / depth[:, None]).max()
     return bool(reach < FURTHEST_LONG_EDGES * max(width, height))
-
-
-def refine(transforms: np.ndarray, matches: Sequence[Matches], model: str, reference: int) -> np.ndarray:
-    """Adjust all frames' transforms together to matches over all gaps.
-
-    Minimises the Huber loss (1 px) of how far a match's end lies from where the transforms take its start,
-    measured in the end's own frame, so that nothing is gained by shrinking.
-
-    Returns:
-        [n, 3, 3], or the transforms as given where the fit did not get better.
-    """
-    matches = [match for match in matches if len(match.start)]
-    if not matches or len(transforms) < 2:
-        return transforms
-    source = torch.from_numpy(np.concatenate([np.full(len(m.start), m.source) for m in matches]))
-    target = torch.from_numpy(np.concatenate([np.full(len(m.start), m.target) for m in matches]))
-    start = torch.from_numpy(np.concatenate([m.start for m in matches]))
-    end = torch.from_numpy(np.concatenate([m.end for m in matches]))
-    # Work in units of the picture's size about its middle, which keeps the eight numbers alike in weight.
-    unit = float(max(start.max(), end.max())) / 2
-    normalise = torch.tensor([[1 / unit, 0, -1], [0, 1 / unit, -1], [0, 0, 1]], dtype=torch.float64)
-    begin = normalise @ torch.from_numpy(transforms) @ normalise.inverse()
-    begin = begin / begin[:, 2:, 2:]
-    delta = torch.zeros(len(transforms), 8, dtype=torch.float64, requires_grad=True)
-    free = torch.ones(len(transforms), 1, dtype=torch.float64)
-    free[reference] = 0.0
-
-    def matrices() -> Tensor:
-        return begin @ _update(delta * free, model)
-
-    def loss() -> Tensor:
-        current = matrices()
-        moved = transform_points(current[source], transform_points(normalise, start))
-        back = transform_points(torch.linalg.inv(current)[target], moved)
-        error = (back - transform_points(normalise, end)) * unit
-        distance = (error.square().sum(-1) + 1e-9).sqrt()
-        return torch.nn.functional.huber_loss(distance, torch.zeros_like(distance), delta=1.0)
-
-    before = float(loss().detach())
-    optimiser = torch.optim.LBFGS([delta], max_iter=60, line_search_fn="strong_wolfe", history_size=10)
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    optimiser.step(closure)
-    with torch.no_grad():
-        after = float(loss())
-        result = normalise.inverse() @ matrices() @ normalise
-    if not np.isfinite(after) or after > before:
-        return transforms
-    refined: np.ndarray = (result / result[:, 2:, 2:]).numpy()
-    return refined
-
-
-def _update(delta: Tensor, model: str) -> Tensor:
-    """A small change of transform, of the model's own kind. [n, 8] to [n, 3, 3]."""
-    zero = torch.zeros_like(delta[:, 0])
-    a, b, x, y, c, d, g, h = delta.unbind(1)
-    if model == "homography":
-        rows = (1 + a, b, x, c, 1 + d, y, g, h, zero + 1)
-    elif model == "affine":
-        rows = (1 + a, b, x, c, 1 + d, y, zero, zero, zero + 1)
-    elif model == "similarity":
-        rows = (1 + a, -b, x, b, 1 + a, y, zero, zero, zero + 1)
-    else:
-        rows = (zero + 1, zero, x, zero, zero + 1, y, zero, zero, zero + 1)
-    return torch.stack(rows, 1).view(-1, 3, 3)
 
 
 def fit_layer(

@@ -9,10 +9,11 @@ from inve_core.motion.parametric import (
     chain,
     fit_transform,
     layer_masks,
+    matches_of,
     parametric_motion,
     plausible,
-    refine,
 )
+from inve_core.motion.refinement import Matches, huber_of, refine
 from inve_core.synthetic import make_clip
 
 
@@ -139,8 +140,6 @@ def test_motion_puts_the_truth_within_a_pixel(truth, flows):
 def test_refining_takes_drift_out_of_a_chain(truth, flows):
     """A chain with a small error in every step is brought back by the long gaps."""
     masks = layer_masks(truth.mattes[:, None].astype(np.float32))[:, 1]
-    from inve_core.motion.parametric import matches_of
-
     matches = list(matches_of(flows, masks, 200, np.random.default_rng(0)))
     good = parametric_motion(flows, truth.mattes[:, None].astype(np.float32))[1].transforms
     drift = np.eye(3)
@@ -155,6 +154,43 @@ def test_refining_takes_drift_out_of_a_chain(truth, flows):
 
     assert np.linalg.norm(place(drifted[0]) - place(good[0])) > 2
     assert np.linalg.norm(place(refined[0]) - place(good[0])) < 0.5
+
+
+@pytest.mark.parametrize("model", ["homography", "affine", "similarity", "translation"])
+def test_refining_finds_the_least_loss_and_its_equations_are_its_slope(model):
+    """Against a general-purpose minimiser's numerical slope: at the end, no direction goes down any more."""
+    rng = np.random.default_rng(0)
+    true = [np.eye(3)]
+    for _ in range(3):
+        step = np.eye(3)
+        step[0, 2], step[1, 2] = rng.normal(0, 5, 2)
+        if model != "translation":
+            angle, size = rng.normal(0, 0.05), 1 + rng.normal(0, 0.03)
+            step[:2, :2] = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        if model in ("affine", "homography"):
+            step[:2, :2] += rng.normal(0, 0.02, (2, 2))
+        if model == "homography":
+            step[2, :2] = rng.normal(0, 1e-4, 2)
+        true.append(step @ true[-1])
+    true = np.stack([matrix / matrix[2, 2] for matrix in true])
+    matches = []
+    for a in range(4):
+        for b in range(4):
+            start = rng.uniform(0, 100, (40, 2))
+            moved = np.c_[start, np.ones(40)] @ (np.linalg.inv(true[b]) @ true[a]).T
+            end = moved[:, :2] / moved[:, 2:] + rng.normal(0, 0.3, (40, 2))
+            end[:4] += 20
+            matches.append(Matches(a, b, start, end))
+    begin = np.tile(np.eye(3), (4, 1, 1))
+    begin[1:, :2, 2] = true[1:, :2, 2] + 3
+    refined = refine(begin, matches, model, 0)
+    assert np.array_equal(refined[0], begin[0])
+    least = huber_of(refined, matches)
+    assert least < huber_of(true, matches) < huber_of(begin, matches)
+    for _ in range(60):
+        nudged = refined.copy()
+        nudged[rng.integers(1, 4), :2, 2] += rng.normal(0, 0.05, 2)
+        assert huber_of(nudged, matches) > least - 1e-5
 
 
 def test_missing_steps_hold_and_implausible_motion_is_noticed():

@@ -82,3 +82,35 @@ def test_a_model_answers_alike_on_both(clip):
     on_cpu = trainer.model.cpu().map(0, xy, t)
     # Pixels; matrix products may use TF32-free single precision in another order.
     assert (on_gpu - on_cpu).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("global_until", [0.2, 1.0])
+def test_a_captured_step_does_what_the_eager_one_does(clip, global_until):
+    """Bit for bit, also where a loss ends on the way and the step is captured anew."""
+    settings = dataclasses.replace(
+        preset("fast", working_size=160), iterations=60, least_iterations=60, global_until=global_until
+    )
+    runs = []
+    for eager in (True, False):
+        trainer = Trainer(clip, settings, device="cuda", seed=3)
+        trainer.forward_step.eager_only = eager
+        list(islice(trainer.run(), 40))
+        assert trainer.forward_step.captured is not eager
+        runs.append([parameter.detach().clone() for parameter in trainer.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(clip, tmp_path):
+    settings = dataclasses.replace(
+        preset("fast", working_size=160), iterations=30, least_iterations=30, inverse_iterations=20
+    )
+    whole = Trainer(clip, settings, device="cuda", seed=5)
+    list(whole.run())
+    for stop_after in (12, 37):
+        first = Trainer(clip, settings, device="cuda", seed=5)
+        list(islice(first.run(), stop_after))
+        first.save(tmp_path)
+        second = Trainer(clip, settings, device="cuda", seed=5, resume=tmp_path)
+        list(second.run())
+        pairs = zip(whole.model.parameters(), second.model.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)

@@ -1,0 +1,347 @@
+"""The hash grid of `hashgrid` as Triton kernels: one launch encodes, one takes all gradients back.
+
+Same values as `HashGrid.encode_reference`, whose names this file uses. Triton may be missing or broken, and
+then importing this file fails; `backends` finds out.
+
+What the kernels cost, on paper, for an H100 (132 multiprocessors, about 150 random 32-byte sectors and 50
+to 75 random atomics a nanosecond from its L2 cache), with n points, L levels and C = 2^dims corners:
+
+    forward     n L C gathers of one table row: 9 µs for 20 000 points in a 3-D grid of 8 levels.
+    table       n L C rows of 64-bit atomics: 17 to 26 µs for the same; clearing the sums and turning them
+                into floats moves 24 bytes a table value, 6 to 8 µs at 2^16 rows a level.
+    inputs      the gathers of forward again, in the same pass as the atomics and hidden behind them.
+
+A level of few vertices would put its atomics on few addresses, and so on few of the L2 cache's slices,
+each of which adds about once a cycle: 100 000 points on 64 vertices would stand in line for 60 µs and more.
+Such levels have COPIES sums, and programs take turns; the programs of one moment work on all levels.
+"""
+
+import functools
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from inve_core.encodings.hashgrid import FIXED_POINT, HASH_PRIMES, GridSettings, HashGrid, grid_levels
+
+# Threads of a program, all kernels.
+THREADS = 128
+# Elements that one program of `_to_float` turns into floats.
+CHUNK = 1024
+# Levels of at most this many rows have this many sums of each.
+FEW_ROWS = 1024
+COPIES = 32
+# The largest gradient counts as at least 2^-80, so that neither it nor its inverse leaves single precision.
+LEAST = 2.0**-80
+# Fused multiply-adds would put points that lie within rounding of a vertex into another cell than the
+# reference does, where the gradient to the inputs is another.
+_LAUNCH: dict[str, Any] = {"num_warps": THREADS // 32, "enable_fp_fusion": False}
+
+_PRIME_Y = tl.constexpr(HASH_PRIMES[1])
+_PRIME_Z = tl.constexpr(HASH_PRIMES[2])
+_LEAST = tl.constexpr(LEAST)
+_FIXED_POINT = tl.constexpr(FIXED_POINT)
+
+
+def supports(settings: GridSettings) -> bool:
+    """Whether the kernels can do this grid; all others are the reference's."""
+    return settings.dims in (2, 3) and settings.features in (1, 2, 4)
+
+
+def encode(x: Tensor, grid: HashGrid) -> Tensor:
+    """What `HashGrid.encode_reference` returns, for single precision x [n, dims] on the grid's device.
+
+    The table's gradient has the same bits every time. Nothing waits for the device, so that both passes may
+    be captured in a CUDA graph once they have run outside of it (kernels are compiled at their first use).
+    """
+    encoded: Tensor = _Encode.apply(x, grid.table, grid)
+    return encoded
+
+
+class _Encode(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, table: Tensor, grid: HashGrid) -> Tensor:
+        x, table = x.contiguous(), table.contiguous()
+        ctx.save_for_backward(x, table, *_shape_of(grid))
+        ctx.settings = grid.settings  # type: ignore[attr-defined]
+        ctx.dense_levels = grid.dense_levels  # type: ignore[attr-defined]
+        settings = grid.settings
+        encoded = x.new_empty(len(x), settings.levels * settings.features)
+        if len(x):
+            blocks = triton.cdiv(len(x), THREADS)
+            with torch.cuda.device_of(x):
+                _forward[blocks, settings.levels](
+                    encoded,
+                    x,
+                    table,
+                    *_shape_of(grid),
+                    len(x),
+                    settings.levels,
+                    grid.dense_levels,
+                    DIMS=settings.dims,
+                    FEATURES=settings.features,
+                    BLOCK=THREADS,
+                    **_LAUNCH,
+                )
+        return encoded
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, table, *shape = ctx.saved_tensors  # type: ignore[attr-defined]
+        settings: GridSettings = ctx.settings  # type: ignore[attr-defined]
+        wants_x, wants_table = ctx.needs_input_grad[:2]  # type: ignore[attr-defined]
+        n = len(x)
+        if not n:
+            return torch.zeros_like(x), torch.zeros_like(table), None
+        grad = grad.contiguous()
+        # A corner's weight is at most one: no part of the sums is larger than this.
+        largest = torch.linalg.vector_norm(grad, ord=torch.inf)
+        few = _rows_in_copies(settings)
+        entries = len(table) + (COPIES - 1) * few
+        sums = torch.zeros(
+            entries if wants_table else 0, settings.features, dtype=torch.int64, device=x.device
+        )
+        slopes = x.new_empty(settings.levels if wants_x else 0, n, settings.dims)
+        block = THREADS // settings.features
+        with torch.cuda.device_of(x):
+            _backward[(triton.cdiv(n, block) * settings.levels,)](
+                sums,
+                slopes,
+                grad,
+                largest,
+                x,
+                table,
+                *shape,
+                n,
+                settings.levels,
+                ctx.dense_levels,  # type: ignore[attr-defined]
+                len(table),
+                few,
+                DIMS=settings.dims,
+                FEATURES=settings.features,
+                BLOCK=block,
+                COPIES=COPIES,
+                WANTS_TABLE=wants_table,
+                WANTS_X=wants_x,
+                **_LAUNCH,
+            )
+            grad_table = torch.empty_like(table) if wants_table else None
+            if grad_table is not None:
+                _to_float[(triton.cdiv(table.numel(), CHUNK),)](
+                    grad_table,
+                    sums,
+                    largest,
+                    table.numel(),
+                    few * settings.features,
+                    CHUNK=CHUNK,
+                    COPIES=COPIES,
+                    **_LAUNCH,
+                )
+        return slopes.sum(0) if wants_x else None, grad_table, None
+
+
+def _shape_of(grid: HashGrid) -> tuple[Tensor, ...]:
+    return grid.scales, grid.resolutions, grid.sizes, grid.offsets
+
+
+@functools.cache
+def _rows_in_copies(settings: GridSettings) -> int:
+    """Rows of the leading levels that are small enough for COPIES sums."""
+    rows = 0
+    for level in grid_levels(settings):
+        if level.size > FEW_ROWS:
+            break
+        rows += level.size
+    return rows
+
+
+@triton.jit
+def _position(x, points, inside, scale, AXIS: tl.constexpr, DIMS: tl.constexpr):
+    """Position inside the cell and the lower vertex along one axis; both are 0 on the third of two axes."""
+    if AXIS < DIMS:
+        position = tl.load(x + points * DIMS + AXIS, mask=inside, other=0.0) * scale + 0.5
+        low = tl.floor(position)
+        fraction = position - low
+        vertex = low.to(tl.int32).to(tl.uint32)
+    else:
+        fraction = tl.zeros(points.shape, tl.float32)
+        vertex = tl.zeros(points.shape, tl.uint32)
+    return fraction, vertex
+
+
+@triton.jit
+def _row(CORNER: tl.constexpr, v0, v1, v2, resolution, size, dense):
+    """The row of one corner, counted from its level's first."""
+    v0 += CORNER & 1
+    v1 += CORNER >> 1 & 1
+    v2 += CORNER >> 2
+    index = v0 + (v1 + v2 * resolution) * resolution
+    index = tl.where(index >= size, index - size, index)
+    index = tl.where(dense, index, (v0 ^ v1 * _PRIME_Y ^ v2 * _PRIME_Z) & (size - 1))
+    # A point outside the unit cube is the caller's mistake, but none to overwrite memory for.
+    return tl.minimum(index, size - 1)
+
+
+@triton.jit
+def _side(UPPER: tl.constexpr, fraction):
+    if UPPER:
+        return fraction
+    else:  # noqa: RET505 (Triton takes one return a branch)
+        return 1.0 - fraction
+
+
+@triton.jit
+def _weight(CORNER: tl.constexpr, f0, f1, f2, SKIP: tl.constexpr):
+    """Multilinear weight of one corner, as `corner_weights`; SKIP leaves one axis out."""
+    weight = tl.full(f0.shape, 1.0, tl.float32)
+    if SKIP != 0:
+        weight = weight * _side(CORNER & 1, f0)
+    if SKIP != 1:
+        weight = weight * _side(CORNER >> 1 & 1, f1)
+    if SKIP != 2:
+        weight = weight * _side(CORNER >> 2, f2)
+    return weight
+
+
+@triton.jit
+def _slope(CORNER: tl.constexpr, f0, f1, f2, AXIS: tl.constexpr):
+    """Derivative of one corner's weight along one axis, in cells."""
+    weight = _weight(CORNER, f0, f1, f2, AXIS)
+    if CORNER >> AXIS & 1:
+        return weight
+    else:  # noqa: RET505
+        return -weight
+
+
+@triton.jit(do_not_specialize=["n", "levels", "dense_levels"])
+def _forward(
+    encoded,
+    x,
+    table,
+    scales,
+    resolutions,
+    sizes,
+    offsets,
+    n,
+    levels,
+    dense_levels,
+    DIMS: tl.constexpr,
+    FEATURES: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One level of BLOCK points; a thread loads whole table rows."""
+    level = tl.program_id(1)
+    scale = tl.load(scales + level)
+    resolution = tl.load(resolutions + level).to(tl.uint32)
+    size = tl.load(sizes + level).to(tl.uint32)
+    offset = tl.load(offsets + level)
+    points = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = points < n
+    f0, v0 = _position(x, points, inside, scale, 0, DIMS)
+    f1, v1 = _position(x, points, inside, scale, 1, DIMS)
+    f2, v2 = _position(x, points, inside, scale, 2, DIMS)
+    features = tl.arange(0, FEATURES)[None, :]
+    total = tl.zeros([BLOCK, FEATURES], tl.float32)
+    for corner in tl.static_range(2**DIMS):
+        row = _row(corner, v0, v1, v2, resolution, size, level < dense_levels).to(tl.int64) + offset
+        values = tl.load(table + row[:, None] * FEATURES + features)
+        total += values * _weight(corner, f0, f1, f2, -1)[:, None]
+    width = levels * FEATURES
+    tl.store(encoded + points[:, None] * width + level * FEATURES + features, total, mask=inside[:, None])
+
+
+@triton.jit(do_not_specialize=["n", "levels", "dense_levels", "entries", "few"])
+def _backward(
+    sums,
+    slopes,
+    grad,
+    largest,
+    x,
+    table,
+    scales,
+    resolutions,
+    sizes,
+    offsets,
+    n,
+    levels,
+    dense_levels,
+    entries,
+    few,
+    DIMS: tl.constexpr,
+    FEATURES: tl.constexpr,
+    BLOCK: tl.constexpr,
+    COPIES: tl.constexpr,
+    WANTS_TABLE: tl.constexpr,
+    WANTS_X: tl.constexpr,
+):
+    """One level of BLOCK points, with one thread for each feature: a row's atomics leave together.
+
+    Writes fixed-point sums [entries + copies, features], and each level's share of the gradient to the
+    inputs [levels, n, dims].
+    """
+    level = tl.program_id(0) % levels
+    block = tl.program_id(0) // levels
+    scale = tl.load(scales + level)
+    resolution = tl.load(resolutions + level).to(tl.uint32)
+    size = tl.load(sizes + level).to(tl.uint32)
+    offset = tl.load(offsets + level)
+    lane = tl.arange(0, BLOCK * FEATURES)
+    features = lane % FEATURES
+    points = block.to(tl.int64) * BLOCK + lane // FEATURES
+    inside = points < n
+    f0, v0 = _position(x, points, inside, scale, 0, DIMS)
+    f1, v1 = _position(x, points, inside, scale, 1, DIMS)
+    f2, v2 = _position(x, points, inside, scale, 2, DIMS)
+    width = levels * FEATURES
+    gradient = tl.load(grad + points * width + level * FEATURES + features, mask=inside, other=0.0)
+    if WANTS_TABLE:
+        copy = block % COPIES
+        # Copies other than the first lie behind the sums of all levels.
+        shift = tl.where((offset < few) & (copy > 0), entries + (copy - 1).to(tl.int64) * few, 0)
+        limit = tl.load(largest)
+        # A NaN compares as false and stays.
+        unit = _FIXED_POINT / tl.where(limit < _LEAST, _LEAST, limit)
+    s0 = tl.zeros([BLOCK * FEATURES], tl.float32)
+    s1 = tl.zeros([BLOCK * FEATURES], tl.float32)
+    s2 = tl.zeros([BLOCK * FEATURES], tl.float32)
+    for corner in tl.static_range(2**DIMS):
+        row = _row(corner, v0, v1, v2, resolution, size, level < dense_levels).to(tl.int64) + offset
+        if WANTS_TABLE:
+            part = _weight(corner, f0, f1, f2, -1) * gradient
+            tl.atomic_add(
+                sums + (row + shift) * FEATURES + features,
+                (part * unit).to(tl.int64),
+                mask=inside,
+                sem="relaxed",
+            )
+        if WANTS_X:
+            values = tl.load(table + row * FEATURES + features) * gradient
+            s0 += values * _slope(corner, f0, f1, f2, 0)
+            s1 += values * _slope(corner, f0, f1, f2, 1)
+            if DIMS == 3:
+                s2 += values * _slope(corner, f0, f1, f2, 2)
+    if WANTS_X:
+        point = block.to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        place = slopes + (level * n.to(tl.int64) + point) * DIMS
+        tl.store(place, tl.sum(tl.reshape(s0, [BLOCK, FEATURES]), 1) * scale, mask=point < n)
+        tl.store(place + 1, tl.sum(tl.reshape(s1, [BLOCK, FEATURES]), 1) * scale, mask=point < n)
+        if DIMS == 3:
+            tl.store(place + 2, tl.sum(tl.reshape(s2, [BLOCK, FEATURES]), 1) * scale, mask=point < n)
+
+
+@triton.jit(do_not_specialize=["count", "few"])
+def _to_float(grad_table, sums, largest, count, few, CHUNK: tl.constexpr, COPIES: tl.constexpr):
+    """Fixed-point sums [count + copies] as floats [count]; the first `few` have copies to be added."""
+    first = tl.program_id(0).to(tl.int64) * CHUNK
+    places = first + tl.arange(0, CHUNK)
+    total = tl.load(sums + places, mask=places < count, other=0)
+    if first < few:
+        for copy in range(COPIES - 1):
+            total += tl.load(sums + count + copy * few + places, mask=places < few, other=0)
+    limit = tl.load(largest)
+    step = tl.where(limit < _LEAST, _LEAST, limit) / _FIXED_POINT
+    tl.store(grad_table + places, total.to(tl.float32) * step, mask=places < count)

@@ -1,0 +1,252 @@
+"""Triton's hash grid in Triton's interpreter, and the choice between it and the reference.
+
+The interpreter must be switched on before Triton is imported and stays on after that, so that a child process
+runs it: the functions `check_*` are the tests of that child.
+"""
+
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from inve_core.encodings import backends
+from inve_core.encodings.backends import GridBackend, grid_backend
+from inve_core.encodings.hashgrid import GridSettings, HashGrid
+from inve_core.errors import DeviceError
+
+ROOT = Path(__file__).parents[2]
+GRIDS = [
+    # Two dense levels, two hashed ones.
+    GridSettings(dims=2, levels=4, features=2, log2_table=8, base=4, growth=2.0),
+    GridSettings(dims=3, levels=4, features=2, log2_table=9, base=4, growth=1.7),
+    # A level too large for copies of its sums, dense and hashed.
+    GridSettings(dims=3, levels=2, features=4, log2_table=12, base=12, growth=2.0),
+    GridSettings(dims=2, levels=1, features=1, log2_table=4, base=6, growth=1.0),
+]
+# Single precision; the kernels do the reference's arithmetic in another order.
+TOLERANCE = 1e-6
+
+
+def random_grid(settings: GridSettings) -> HashGrid:
+    torch.manual_seed(0)
+    grid = HashGrid(settings)
+    grid.table.data.normal_()
+    return grid
+
+
+def random_points(n: int, dims: int) -> torch.Tensor:
+    """Borders first: dense levels wrap around there."""
+    torch.manual_seed(1)
+    borders = torch.tensor(list(itertools.product((1.0, 0.0, 0.5), repeat=dims)))[:n]
+    return torch.cat((borders, torch.rand(n - len(borders), dims)))
+
+
+def gradients(encoded: torch.Tensor, *wanted: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    weight = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(2))
+    return torch.autograd.grad((encoded * weight).sum(), wanted)
+
+
+def close(actual: torch.Tensor, expected: torch.Tensor) -> bool:
+    return bool((actual - expected).abs().max() <= TOLERANCE * expected.abs().max())
+
+
+@pytest.fixture
+def kernels(monkeypatch):
+    """The module under test, with few and large programs, since each one costs the interpreter its time."""
+    from inve_core.encodings import triton_grid
+
+    monkeypatch.setattr(triton_grid, "THREADS", 512)
+    return triton_grid
+
+
+@pytest.mark.parametrize("n", [1, 37, 1000])
+@pytest.mark.parametrize("settings", GRIDS)
+def check_values_and_gradients(kernels, settings, n):
+    grid = random_grid(settings)
+    x = random_points(n, settings.dims).requires_grad_()
+    expected = grid.encode_reference(x)
+    actual = kernels.encode(x, grid)
+    assert close(actual, expected)
+    for ours, right in zip(gradients(actual, grid.table, x), gradients(expected, grid.table, x), strict=True):
+        assert close(ours, right)
+
+
+@pytest.mark.parametrize("settings", GRIDS[:2])
+def check_one_gradient_alone_is_the_same(kernels, settings):
+    grid = random_grid(settings)
+    x = random_points(100, settings.dims).requires_grad_()
+    both = gradients(kernels.encode(x, grid), grid.table, x)
+    assert torch.equal(gradients(kernels.encode(x.detach(), grid), grid.table)[0], both[0])
+    grid.table.requires_grad_(False)
+    assert torch.equal(gradients(kernels.encode(x, grid), x)[0], both[1])
+
+
+def check_the_order_of_points_changes_no_bit_of_the_table_gradient(kernels, monkeypatch):
+    # So few that of four programs two share a copy.
+    monkeypatch.setattr(kernels, "COPIES", 3)
+    grid = random_grid(GRIDS[1])
+    x = random_points(900, 3)
+    weight = torch.randn(900, grid.output_dims)
+    results = []
+    for order in (torch.arange(900), torch.randperm(900)):
+        encoded = kernels.encode(x[order], grid)
+        results += torch.autograd.grad((encoded * weight[order]).sum(), grid.table)
+    assert torch.equal(*results)
+    (expected,) = torch.autograd.grad((grid.encode_reference(x) * weight).sum(), grid.table)
+    assert close(results[0], expected)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-28, 1e-20, 1e30])
+def check_gradients_of_any_size(kernels, size):
+    grid = random_grid(GRIDS[0])
+    encoded = kernels.encode(random_points(50, 2), grid)
+    (actual,) = torch.autograd.grad(encoded, grid.table, torch.full_like(encoded, size))
+    encoded = grid.encode_reference(random_points(50, 2))
+    (expected,) = torch.autograd.grad(encoded, grid.table, torch.full_like(encoded, size))
+    # A step of fixed point is 2^-120 at the least.
+    assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-6 * size + 100 * 2.0**-120)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NumPy's, where the interpreter casts NaN
+def check_a_gradient_that_is_no_number_is_not_hidden(kernels):
+    grid = random_grid(GRIDS[0])
+    encoded = kernels.encode(random_points(50, 2), grid)
+    bad = torch.zeros_like(encoded)
+    bad[7, 3] = torch.nan
+    (table,) = torch.autograd.grad(encoded, grid.table, bad)
+    assert table.isnan().any()
+
+
+def check_no_points(kernels):
+    grid = random_grid(GRIDS[0])
+    x = torch.empty(0, 2, requires_grad=True)
+    encoded = kernels.encode(x, grid)
+    assert encoded.shape == (0, grid.output_dims)
+    table, inputs = gradients(encoded, grid.table, x)
+    assert not table.any()
+    assert inputs.shape == x.shape
+
+
+def check_strided_inputs(kernels):
+    grid = random_grid(GRIDS[0])
+    x = random_points(40, 3)[:, ::2]
+    assert close(kernels.encode(x, grid), grid.encode_reference(x))
+
+
+def check_the_grid_uses_the_kernels_for_single_precision(kernels, monkeypatch):
+    assert grid_backend("cpu") == GridBackend("triton")
+    grid = random_grid(GRIDS[0])
+    monkeypatch.setattr(kernels, "encode", lambda x, grid: "triton")
+    assert grid(random_points(3, 2)) == "triton"
+    assert isinstance(grid.double()(random_points(3, 2).double()), torch.Tensor)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None,
+    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
+)
+def test_kernels_in_the_interpreter():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-o", "python_functions=check_*", str(Path(__file__))]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "INVE_BACKEND": "triton", "OMP_NUM_THREADS": "1"}
+    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
+    assert "skipped" not in child.stdout
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """No choice made yet, and none asked for."""
+    monkeypatch.delenv(backends.VARIABLE, raising=False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    backends._chosen.cache_clear()
+    yield monkeypatch
+    backends._chosen.cache_clear()
+
+
+def test_a_cpu_runs_the_reference(fresh):
+    assert grid_backend("cpu") == GridBackend("torch")
+
+
+def test_an_unknown_backend_is_refused(fresh):
+    fresh.setenv("INVE_BACKEND", "tinycudann")
+    with pytest.raises(DeviceError, match="INVE_BACKEND must be torch, triton or unset, got 'tinycudann'"):
+        grid_backend("cpu")
+
+
+def test_a_backend_that_was_asked_for_and_fails_is_an_error(fresh):
+    fresh.setenv("INVE_BACKEND", "triton")
+    with pytest.raises(DeviceError, match=r"INVE_BACKEND=triton needs .* on cpu, but it needs a CUDA device"):
+        grid_backend("cpu")
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [(None, "Triton cannot be imported"), (object(), "its kernels do not run"), ("wrong", "wrong results")],
+)
+def test_a_gpu_where_triton_fails_runs_the_reference_and_says_so(fresh, module, reason):
+    class Wrong:
+        @staticmethod
+        def encode(x, grid):
+            return 1.001 * grid.encode_reference(x)
+
+    fresh.setitem(sys.modules, "inve_core.encodings.triton_grid", Wrong if module == "wrong" else module)
+    fresh.delattr("inve_core.encodings.triton_grid", raising=False)
+    # The CPU passes for a GPU, so that this runs everywhere.
+    fresh.setenv("TRITON_INTERPRET", "1")
+    with pytest.warns(RuntimeWarning, match=f"plain torch: .*{reason}"):
+        chosen = backends._triton_if_it_works(torch.device("cpu"), forced=False)
+    assert chosen.name == "torch"
+    assert chosen.reason is not None
+    assert reason in chosen.reason
+
+
+def test_the_reference_can_be_asked_for(fresh):
+    fresh.setenv("INVE_BACKEND", "torch")
+    assert grid_backend("cpu").name == "torch"
+    assert "INVE_BACKEND=torch" in (grid_backend("cpu").reason or "")
+
+
+class _Skewed(torch.autograd.Function):
+    """The identity, with gradients that are a little wrong."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 1.00001
+
+
+def test_the_check_finds_each_kind_of_mistake():
+    def in_values(x, grid):
+        return grid.encode_reference(x) * 1.00001
+
+    def in_table_gradients(x, grid):
+        return torch.func.functional_call(grid, {"table": _Skewed.apply(grid.table)}, (x,))
+
+    def in_input_gradients(x, grid):
+        return grid.encode_reference(_Skewed.apply(x))
+
+    def not_a_number(x, grid):
+        return grid.encode_reference(x) * torch.nan
+
+    cpu = torch.device("cpu")
+    assert backends.mismatch(cpu, lambda x, grid: grid.encode_reference(x)) is None
+    assert "values in 2" in (backends.mismatch(cpu, in_values) or "")
+    assert "gradients to the table in 2" in (backends.mismatch(cpu, in_table_gradients) or "")
+    assert "gradients to the inputs in 2" in (backends.mismatch(cpu, in_input_gradients) or "")
+    assert "values" in (backends.mismatch(cpu, not_a_number) or "")
+
+
+def test_the_check_leaves_random_numbers_alone_and_works_in_inference_mode():
+    before = torch.get_rng_state()
+    with torch.inference_mode():
+        assert backends.mismatch(torch.device("cpu"), lambda x, grid: grid.encode_reference(x)) is None
+    assert torch.equal(torch.get_rng_state(), before)
