@@ -22,6 +22,7 @@ class Quality:
 
     Attributes:
         psnr_db: of the reconstruction, on colours as encoded for learning.
+        atlas_psnr_db: the same without the lighting term: what the mappings and the atlas alone explain.
         flow_error_px: mean distance, in working pixels of the frame, between where flow of gap 1 takes a
             pixel and where the map of the layer that is seen there says it goes; consistent flow only.
             None where the clip has none.
@@ -33,6 +34,7 @@ class Quality:
     """
 
     psnr_db: float
+    atlas_psnr_db: float
     flow_error_px: float | None
     far_flow_error_px: float | None
     matte_iou: float | None
@@ -52,7 +54,7 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
     fronts = model.layer_count - 1
     chunks = max(1, total // CHUNK)
     n = min(CHUNK, total)
-    squared = torch.zeros((), device=device)
+    squared, unlit = torch.zeros((), device=device), torch.zeros((), device=device)
     both, either = torch.zeros(fronts, device=device), torch.zeros(fronts, device=device)
     seen, folded = torch.zeros(fronts + 1, device=device), torch.zeros(fronts + 1, device=device)
     # Sum of errors and number of samples, over the shortest and the longest gap.
@@ -63,6 +65,7 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
         near = sampler.at(place, 0, torch.zeros_like(place), way)
         far = sampler.at(place, 0, torch.full_like(place, max(0, len(sampler.gaps) - 1)), way)
         squared += (model.reconstruct(near.xy, near.t) - near.rgb).square().mean() / chunks
+        unlit += (model.reconstruct(near.xy, near.t, lit=False) - near.rgb).square().mean() / chunks
         visible = model.visibility(near.xy, near.t)
         inside, marked = visible[:, :fronts] > 0.5, near.mattes > 0.5
         both += (inside & marked).sum(0)
@@ -76,6 +79,7 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
     near_px, far_px = (float(total / count) if count else None for total, count in flow)
     return Quality(
         psnr_db=-10 * math.log10(max(float(squared), 1e-12)),
+        atlas_psnr_db=-10 * math.log10(max(float(unlit), 1e-12)),
         flow_error_px=near_px,
         far_flow_error_px=far_px,
         matte_iou=float((both / either.clamp_min(1)).min()) if fronts else None,

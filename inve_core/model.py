@@ -48,9 +48,9 @@ class TimeAxis:
     t: float
 
     @classmethod
-    def of(cls, finest_xy: float, frames: int, frames_a_vertex: float) -> "TimeAxis":
-        """`finest_xy` vertices along a layer's box, and one for each `frames_a_vertex` frames."""
-        finest_t = max(2.0, frames / frames_a_vertex)
+    def of(cls, finest_xy: float, frames: int, frames_a_cell: float) -> "TimeAxis":
+        """`finest_xy` cells along a layer's box, and one for each `frames_a_cell` frames."""
+        finest_xy, finest_t = max(2.0, finest_xy), max(2.0, frames / frames_a_cell)
         finest = max(finest_xy, finest_t)
         return cls(finest, finest_xy / finest, finest_t / finest)
 
@@ -135,20 +135,25 @@ class LayeredAtlas(nn.Module):
             return Field(FieldSettings(shape, outputs, shapes.width))
 
         frames = len(geometry.frames)
-        self.mapping_axes = TimeAxis.of(shapes.mapping_finest, frames, shapes.mapping_frames_a_vertex)
-        self.lighting_axes = TimeAxis.of(shapes.lighting_finest, frames, shapes.lighting_frames_a_vertex)
+        self.mapping_axes = [
+            TimeAxis.of(box.size / shapes.mapping_cell_px, frames, shapes.mapping_frames_a_cell)
+            for box in geometry.boxes
+        ]
+        lighting_cells = largest * self.atlas_columns / shapes.lighting_cell_px
+        self.lighting_axes = TimeAxis.of(lighting_cells, frames, shapes.lighting_frames_a_cell)
 
-        def mapping() -> Field:
-            return field(3, shapes.mapping_levels, 4, self.mapping_axes.finest, 2)
+        def mappings() -> nn.ModuleList:
+            return nn.ModuleList(
+                field(3, shapes.mapping_levels, 4, axes.finest, 2) for axes in self.mapping_axes
+            )
 
-        self.mappings = nn.ModuleList(mapping() for _ in range(layers))
-        self.inverses = nn.ModuleList(mapping() for _ in range(layers))
+        self.mappings, self.inverses = mappings(), mappings()
         self.opacity = (
             field(3, shapes.opacity_levels, 16, max(32.0, front), layers - 1) if layers > 1 else None
         )
         self.atlas = field(2, shapes.atlas_levels, 16, max(64.0, largest) * self.atlas_columns, 3)
         self.lighting = (
-            field(3, shapes.lighting_levels, 4, self.lighting_axes.finest * self.atlas_columns, 3)
+            field(3, shapes.lighting_levels, 4, self.lighting_axes.finest, 3)
             if shapes.lighting_levels
             else None
         )
@@ -179,7 +184,7 @@ class LayeredAtlas(nn.Module):
     def residual(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
         """What the mapping network adds to stabilised positions p [n, 2]; [n, 2] pixels."""
         unit = self.geometry.boxes[layer].to_unit(p)
-        out: Tensor = self.mappings[layer](self.mapping_axes.join(unit, self.unit_time(t)))
+        out: Tensor = self.mappings[layer](self.mapping_axes[layer].join(unit, self.unit_time(t)))
         return out * self.residual_px
 
     def map(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:
@@ -190,7 +195,7 @@ class LayeredAtlas(nn.Module):
     def unmap_by_network(self, layer: int, uv: Tensor, t: Tensor) -> Tensor:
         """Inverse mapping B (INVE, Eq. 2): atlas uv [n, 2] to pixels [n, 2] of frames t [n]."""
         unit = self.geometry.boxes[layer].to_unit(uv)
-        out: Tensor = self.inverses[layer](self.mapping_axes.join(unit, self.unit_time(t)))
+        out: Tensor = self.inverses[layer](self.mapping_axes[layer].join(unit, self.unit_time(t)))
         return self.destabilise(layer, uv + out * self.residual_px, t)
 
     @torch.no_grad()
@@ -231,6 +236,23 @@ class LayeredAtlas(nn.Module):
                     break
             p, miss = better_p, better_miss
         return self.destabilise(layer, p, t), miss.norm(dim=-1)
+
+    @torch.no_grad()
+    def stretch(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:
+        """How much more the mapping stretches one way than the other at pixels [n, 2]: [n], 1 and above.
+
+        Relative to the layer's parametric motion, so that a homography does not count.
+        """
+        p = self.stabilise(layer, xy, t)
+        here, right, below = (
+            shifted(p, *step) + self.residual(layer, shifted(p, *step), t)
+            for step in ((0, 0), (1, 0), (0, 1))
+        )
+        jacobian = torch.stack((right - here, below - here), -1)
+        # Sum and product of the squared singular values give their ratio.
+        total, area = jacobian.square().sum((-1, -2)), determinant(jacobian).abs()
+        apart = (total.square() - 4 * area.square()).clamp_min(0).sqrt()
+        return ((total + apart) / (total - apart).clamp_min(1e-12)).sqrt()
 
     def opacity_logits(self, xy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of each front layer's opacity.

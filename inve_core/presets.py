@@ -13,16 +13,16 @@ from typing import Any
 class LossWeights:
     """Weights of the losses in `inve_core.losses`; colours are 0..1 and distances working pixels."""
 
-    reconstruction: float = 5.0
-    gradient: float = 1.0
+    reconstruction: float = 2.0
+    gradient: float = 0.4
     sparsity: float = 0.1
     rigidity: float = 0.02
     global_rigidity_foreground: float = 0.02
     global_rigidity_background: float = 0.05
-    flow: float = 0.05
+    flow: float = 2.0
     opacity_flow: float = 0.05
     matte: float = 1.0
-    lighting: float = 0.02
+    lighting: float = 0.005
 
     def stiffer(self, factor: float) -> "LossWeights":
         """The same with local rigidity weighted more, where learning has to go on more gently."""
@@ -31,19 +31,29 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class FieldShapes:
-    """Sizes of the networks. Grid resolutions are vertices along a layer's box."""
+    """Sizes of the networks.
 
-    mapping_levels: int = 4
-    mapping_finest: int = 16
-    mapping_frames_a_vertex: float = 4.0
-    lighting_levels: int = 4
-    lighting_finest: int = 24
-    lighting_frames_a_vertex: float = 4.0
-    opacity_levels: int = 8
-    atlas_levels: int = 10
-    log2_table: int = 16
+    Attributes:
+        mapping_levels, opacity_levels, atlas_levels, lighting_levels: of each network's grid; without
+            levels there is no lighting.
+        mapping_cell_px, mapping_frames_a_cell: finest cell of the mappings' grids: how closely a residual
+            can follow a surface, and a movement.
+        lighting_cell_px, lighting_frames_a_cell: the same for light.
+        log2_table: the most rows that a level's table may have.
+        width: units of the MLPs' hidden layers.
+        residual_share: residuals are learned in units of this share of the working size's long edge.
+    """
+
+    mapping_levels: int = 8
+    mapping_cell_px: float = 12.0
+    mapping_frames_a_cell: float = 1.0
+    opacity_levels: int = 10
+    atlas_levels: int = 14
+    lighting_levels: int = 12
+    lighting_cell_px: float = 3.0
+    lighting_frames_a_cell: float = 1.0
+    log2_table: int = 18
     width: int = 64
-    # Residuals are learned in units of this share of the working size's long edge.
     residual_share: float = 1 / 32
 
 
@@ -74,7 +84,7 @@ class TrainingSettings:
     least_iterations: int = 500
     check_every: int = 100
     cooldown: float = 0.3
-    inverse_iterations: int = 500
+    inverse_iterations: int = 1_500
     longest_gap: int = 16
     foreground_share: float = 0.4
     neighbour_share: float = 0.5
@@ -110,16 +120,34 @@ PRESETS: dict[str, TrainingSettings] = {
             inverse_iterations=250,
             longest_gap=8,
             neighbour_share=0.34,
-            shapes=FieldShapes(width=32, opacity_levels=7, atlas_levels=8),
+            shapes=FieldShapes(
+                mapping_levels=5,
+                mapping_cell_px=16.0,
+                mapping_frames_a_cell=2.0,
+                opacity_levels=7,
+                atlas_levels=8,
+                lighting_levels=4,
+                lighting_cell_px=16.0,
+                lighting_frames_a_cell=4.0,
+                log2_table=16,
+                width=32,
+            ),
         ),
-        TrainingSettings(name="fast"),
+        TrainingSettings(name="fast", least_iterations=1_000),
         TrainingSettings(
             name="quality",
             iterations=12_000,
-            least_iterations=4_000,
+            least_iterations=6_000,
             check_every=250,
-            inverse_iterations=1_500,
-            shapes=FieldShapes(atlas_levels=14, opacity_levels=10, log2_table=18),
+            inverse_iterations=3_000,
+            weights=LossWeights(flow=3.0),
+            shapes=FieldShapes(
+                mapping_cell_px=10.0,
+                atlas_levels=16,
+                lighting_levels=14,
+                lighting_cell_px=2.0,
+                log2_table=19,
+            ),
         ),
         TrainingSettings(
             name="paper",
@@ -139,6 +167,7 @@ PRESETS: dict[str, TrainingSettings] = {
                 gradient=1.0,
                 sparsity=1.0,
                 rigidity=0.001,
+                lighting=0.0,
                 global_rigidity_foreground=0.005,
                 global_rigidity_background=0.05,
                 flow=0.01,
@@ -147,7 +176,8 @@ PRESETS: dict[str, TrainingSettings] = {
             ),
             shapes=FieldShapes(
                 mapping_levels=6,
-                mapping_finest=24,
+                mapping_cell_px=32.0,
+                mapping_frames_a_cell=3.0,
                 opacity_levels=16,
                 atlas_levels=16,
                 lighting_levels=0,

@@ -7,7 +7,6 @@ numbers are those of the eager step.
 
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ class OptimiserStep:
             groups, betas=(0.9, 0.99), eps=1e-15, fused=self._on_gpu, capturable=self._on_gpu
         )
         self._stream = torch.cuda.Stream(self._device) if self._on_gpu else None
-        self.eager_only = not self._on_gpu
+        self.eager_only = False
         self._calls = 0
         self.reset()
 
@@ -73,24 +72,33 @@ class OptimiserStep:
 
     def __call__(self, rate: float) -> Tensor:
         """Take one step at a share of the full learning rates; returns the loss, without dimensions."""
-        if self._on_gpu:
-            torch.mul(self._full_rates, rate, out=self._rates)
-        else:
+        if not self._on_gpu:
             for group, full in zip(self.optimiser.param_groups, self._full_rates.tolist(), strict=True):
                 group["lr"] = full * rate
+            return self._eager()
+        with torch.cuda.device(self._device):
+            torch.mul(self._full_rates, rate, out=self._rates)
+            result = self._on_the_gpu()
+            self._calls += 1
+            if self._calls % IN_FLIGHT == 0:
+                torch.cuda.current_stream().synchronize()
+        return result
+
+    def _on_the_gpu(self) -> Tensor:
         if not self.eager_only and self._graph is None and self._warm >= WARM_UP:
             self._capture()
-        if self._graph is None:
-            with self._side_stream():
-                result = self._eager()
-            self._warm += 1
-        else:
+        if self._graph is not None:
             self._graph.replay()
             assert self._result is not None
-            result = self._result
-        self._calls += 1
-        if self._on_gpu and self._calls % IN_FLIGHT == 0:
-            torch.cuda.current_stream(self._device).synchronize()
+            return self._result
+        self._warm += 1
+        stream = self._stream
+        assert stream is not None
+        # Ordered after what was queued before, and before what follows.
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            result = self._eager()
+        torch.cuda.current_stream().wait_stream(stream)
         return result
 
     def _eager(self) -> Tensor:
@@ -99,9 +107,6 @@ class OptimiserStep:
         loss.backward()
         self.optimiser.step()
         return loss.detach()
-
-    def _side_stream(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._stream is None else _on_stream(self._stream)
 
     def _capture(self) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -117,19 +122,3 @@ class OptimiserStep:
             self.eager_only = True
             return
         self._graph = graph
-
-
-class _on_stream(AbstractContextManager[None]):  # noqa: N801 - reads as the context that it is
-    """Run on a side stream, ordered after what was queued before and before what follows."""
-
-    def __init__(self, stream: torch.cuda.Stream):
-        self._stream = stream
-        self._context = torch.cuda.stream(stream)
-
-    def __enter__(self) -> None:
-        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-        self._context.__enter__()
-
-    def __exit__(self, *details: Any) -> None:
-        self._context.__exit__(*details)
-        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)

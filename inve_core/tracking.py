@@ -16,8 +16,8 @@ from inve_core.model import LayeredAtlas
 from inve_core.points import QueryPoint
 
 VISIBLE = 0.5
-# How far network and refined inversion may differ, as a share of the long edge, before confidence halves.
-DOUBT_SHARE = 0.02
+# A surface that the mapping stretches more than this much more one way than the other was hardly seen there.
+FAIR_STRETCH = 2.0
 CHUNK = 65_536
 
 
@@ -103,7 +103,8 @@ def follow(
 
     Returns:
         xy [k, n, 2] working pixels, visibility of the layer there [k, n] in 0..1 (0 outside the picture),
-        confidence [k, n] in 0..1.
+        confidence [k, n] in 0..1: less where no place maps there, where the mapping distorts, where it is
+        open whether the layer is seen, and none outside the picture.
     """
     k, n = len(xy), len(frames)
     uv = model.map(layer, xy, torch.full((k,), t, device=xy.device))
@@ -111,15 +112,13 @@ def follow(
     uv_all, t_all = uv.repeat_interleave(n, 0), targets.repeat(k)
     parts = []
     for uv_part, t_part in zip(uv_all.split(CHUNK), t_all.split(CHUNK), strict=True):
-        guess = model.unmap_by_network(layer, uv_part, t_part)
         found, miss = model.unmap(layer, uv_part, t_part)
         grid = model.geometry.grid
         size = found.new_tensor((grid.working_width, grid.working_height))
         inside = (found >= 0).all(1) & (found <= size).all(1)
         seen = model.visibility(found, t_part)[:, layer] * inside
-        doubt = DOUBT_SHARE * max(grid.working_width, grid.working_height)
-        agreement = torch.exp2(-((guess - found).norm(dim=-1) / doubt).square()) * torch.exp2(-miss)
-        parts.append((found, seen, agreement * (2 * seen - 1).abs() * inside))
+        sure = torch.exp2(-miss) * (FAIR_STRETCH / model.stretch(layer, found, t_part)).clamp_max(1.0)
+        parts.append((found, seen, sure * (2 * seen - 1).abs() * inside))
     found, seen, confidence = (torch.cat(part) for part in zip(*parts, strict=True))
     # The query itself needs no inversion.
     own = (t_all == t)[:, None]

@@ -40,6 +40,7 @@ REGRESSED = 3.0
 REGRESSED_PX = 1.0
 FOLDED = 0.02
 FAIR_FLOW_PX = 2.0
+FAIR_FAR_FLOW_PX = 8.0
 FAIR_IOU = 0.85
 
 
@@ -280,23 +281,19 @@ class Trainer:
     # -- the end ---------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
+        self._mend_inverses()
         self.quality = measure(self.model, self.sampler, fine=True)
-        quality, warnings = self.quality, self.state.warnings
-        if quality.flow_error_px is not None and quality.flow_error_px > FAIR_FLOW_PX:
-            warnings.append(
-                f"the mapping is poor: flow error {quality.flow_error_px:.2f} px, {FAIR_FLOW_PX:g} px or "
-                "less is usable; try another preset, or a matte that follows the object more closely"
-            )
-        if quality.folded_share > FOLDED:
-            warnings.append(
-                f"the mapping folds over {quality.folded_share:.1%} of a video layer, where edits will tear; "
-                "try the preview preset, whose mapping is stiffer, or give what moves by itself its own matte"
-            )
-        if quality.matte_iou is not None and quality.matte_iou < FAIR_IOU:
-            warnings.append(
-                f"the opacity is poor: IoU with the mattes {quality.matte_iou:.3f}, {FAIR_IOU:g} or more is "
-                "usable; check that the mattes belong to these frames"
-            )
+        self.state.warnings += shortcomings(self.quality)
+
+    @torch.no_grad()
+    def _mend_inverses(self) -> None:
+        """A dead inverse network is made to answer nothing; Newton steps then start from the motion alone."""
+        for layer, inverse in enumerate(self.model.inverses):
+            if not all(bool(weight.isfinite().all()) for weight in inverse.parameters()):
+                for weight in inverse.parameters():
+                    weight.zero_()
+                name = self.model.geometry.video_layers[layer]
+                self.state.warnings.append(f"the inverse network of {name} died and was switched off")
 
     @property
     def report(self) -> dict[str, Any]:
@@ -315,6 +312,7 @@ class Trainer:
             "working_size": [grid.working_width, grid.working_height],
             "motion_models": list(self.model.geometry.motion_models),
             "stopped": state.stopped,
+            "outcome": "poor" if shortcomings(quality) else "good",
             "warnings": list(state.warnings),
             "history": list(state.history),
         }
@@ -326,6 +324,35 @@ class Trainer:
             StorageError: no space, or no permission.
         """
         checkpoint.save_trainer(self, folder)
+
+
+def shortcomings(quality: Quality) -> list[str]:
+    """What makes a result one that edits will not hold on, a sentence each; empty for a good one."""
+    found = []
+    if not math.isfinite(quality.psnr_db) or not math.isfinite(quality.flow_error_px or 0.0):
+        found.append("the networks died: they give no finite values; train the shot again with another seed")
+    if quality.flow_error_px is not None and quality.flow_error_px > FAIR_FLOW_PX:
+        found.append(
+            f"the mapping is poor: flow error {quality.flow_error_px:.2f} px, {FAIR_FLOW_PX:g} px or less is "
+            "usable; try another preset, or a matte that follows the object more closely"
+        )
+    if quality.far_flow_error_px is not None and quality.far_flow_error_px > FAIR_FAR_FLOW_PX:
+        found.append(
+            f"points drift: over the longest gap of the flow they miss it by {quality.far_flow_error_px:.1f} "
+            f"px, {FAIR_FAR_FLOW_PX:g} px or less is usable; give what moves by itself its own matte, or "
+            "train a shorter range"
+        )
+    if quality.folded_share > FOLDED:
+        found.append(
+            f"the mapping folds over {quality.folded_share:.1%} of a video layer, where edits will tear; try "
+            "the preview preset, whose mapping is stiffer, or give what moves by itself its own matte"
+        )
+    if quality.matte_iou is not None and quality.matte_iou < FAIR_IOU:
+        found.append(
+            f"the opacity is poor: IoU with the mattes {quality.matte_iou:.3f}, {FAIR_IOU:g} or more is "
+            "usable; check that the mattes belong to these frames"
+        )
+    return found
 
 
 def matured(history: Sequence[dict[str, float]]) -> bool:

@@ -53,7 +53,8 @@ def train(
             if is_new:
                 client.delete_shot(shot)
             raise
-    say(f"Learned {shot} in {duration(result['total_s'])}: {_figures(result)}.")
+    verdict = ", but poorly" if result.get("outcome") == "poor" else ""
+    say(f"Learned {shot} in {duration(result['total_s'])}{verdict}: {_figures(result)}.")
     for warning in result.get("warnings", []):
         say(f"Warning: {warning}")
     return result

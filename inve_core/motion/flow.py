@@ -1,10 +1,11 @@
-"""Optical flow over several gaps, each with a forward-backward check.
+"""Optical flow of each video layer over several gaps, with a forward-backward check.
 
-Flow of gap 1 is OpenCV's DIS (Kroeger et al. 2016); longer gaps are made by doubling: the flow from frame i
-to i + 2g is the flow to i + g followed by the flow from there, so that a point is held to its place over
-many frames and not only to the next one.
+Flow of gap 1 is OpenCV's DIS (Kroeger et al. 2016), computed for each video layer by itself (see
+`separation`); longer gaps are made by doubling: the flow from frame i to i + 2g is the flow to i + g followed
+by the flow from there, so that a point is held to its place over many frames and not only to the next one.
 """
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +15,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from inve_core.motion.separation import Crop, LayerView, layer_view, smoothed, snapped
 from inve_core.threads import mapped_in_threads
 
 # LNA: a flow vector counts where going there and back ends within a pixel of the start.
 CONSISTENT_PX = 1.0
-# DIS at its medium preset matches patches of 8 pixels at half size: nearer than this to an object's outline
-# a patch sees both sides, and flow of one side is written over the other, consistently both ways.
-PATCH_REACH_PX = 8
+# Composed flow rounds and drifts: a vector over 16 frames may miss by twice as much.
+CONSISTENT_GROWTH = 0.25
+# An object's flow is blurred this much, as a share of the long edge (4 pixels at 768).
+SMOOTHING_SHARE = 4 / 768
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,56 +78,77 @@ def dis_flow(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.asarray(flow, np.float32)
 
 
-def sample_at(field: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """`field` [height, width, c] read bilinearly at each pixel's place moved by `flow` [height, width, 2]."""
-    height, width = flow.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(
-        field, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+def sample_at(field: np.ndarray, at: Crop, flow: np.ndarray, of: Crop) -> np.ndarray:
+    """Values of a cropped field where cropped flow leads, read bilinearly; its border's values beyond it.
+
+    Args:
+        field: [h, w] or [h, w, c], the part `at` of a picture.
+        flow: [height, width, 2] float32, pixels, of the part `of` of a picture.
+
+    Returns:
+        [height, width] or [height, width, c] float32.
+    """
+    x, y = of.ends(flow)
+    field = field.astype(np.float32, copy=False)
+    return cv2.remap(field, x - at.x0, y - at.y0, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFlow:
+    """Flow of one video layer from one frame to another, where the layer is.
+
+    Attributes:
+        crop: the part of the picture that `vectors` is of.
+        vectors: [height, width, 2] float16, pixels.
+        valid: [height, width] bool.
+    """
+
+    crop: Crop
+    vectors: np.ndarray
+    valid: np.ndarray
+
+
+def round_trip(flow: np.ndarray, crop: Crop, back: np.ndarray, back_crop: Crop) -> np.ndarray:
+    """Distance between each pixel and where it ends by way of `flow` and `back`; [h, w] pixels."""
+    miss = flow + sample_at(back, back_crop, flow, crop)
+    return cv2.magnitude(miss[..., 0], miss[..., 1])
 
 
 def consistent(
-    flow: np.ndarray, back: np.ndarray, mattes: np.ndarray, target_mattes: np.ndarray
+    flow: np.ndarray, back: np.ndarray, start: LayerView, end: LayerView, most_px: float = CONSISTENT_PX
 ) -> np.ndarray:
-    """Where flow can be believed: it comes back, stays in the picture, and stays on its video layer.
+    """Where flow of one video layer can be believed: it comes back, and ends in the picture on its layer.
 
     Args:
-        flow, back: [height, width, 2] float32, pixels.
-        mattes, target_mattes: [mattes, height, width] float32 at the flow's start and end.
+        flow, back: [h, w, 2] float32, pixels, of the crops of `start` and of `end`.
+        most_px: how far from its start the way there and back may end.
 
     Returns:
-        [height, width] bool.
+        [h, w] bool, of the crop of `start`.
     """
-    height, width = flow.shape[:2]
-    round_trip = flow + sample_at(back, flow)
-    valid = (round_trip**2).sum(-1) < CONSISTENT_PX**2
-    x = np.arange(width, dtype=np.float32) + flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    valid &= (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    for matte, target in zip(mattes, target_mattes, strict=True):
-        valid &= np.abs(matte - sample_at(np.ascontiguousarray(target), flow)) < 0.5
-    return valid
+    height, width = end.share.shape
+    x, y = start.crop.ends(flow)
+    valid = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    valid &= round_trip(flow, start.crop, back, end.crop) < most_px
+    valid &= sample_at(end.share, Crop.whole(end.share), flow, start.crop) > 0.5
+    return valid & start.clear[start.crop.slices]
 
 
-def clear_of_outlines(mattes: np.ndarray) -> np.ndarray:
-    """Pixels whose flow no outline can have mixed up. [mattes, height, width] to [height, width] bool.
-
-    Where an object or a gap is too thin to have any such pixel (limbs), the inner half of it counts.
-    """
-    height, width = mattes.shape[1:]
-    clear = np.ones((height, width), bool)
-    window = np.ones((2 * PATCH_REACH_PX + 1,) * 2, np.uint8)
-    for matte in mattes:
-        inside = matte > 0.5
-        for side in (inside, ~inside):
-            if side.all():
-                continue
-            depth = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 3)
-            # Half of the greatest depth around: the middle of a limb, and more than a patch elsewhere.
-            needed = np.minimum(PATCH_REACH_PX, 0.5 * cv2.dilate(depth, window))
-            clear &= ~side | (depth >= needed)
-    return clear
+def layer_flow(start: LayerView, end: LayerView) -> tuple[np.ndarray, np.ndarray]:
+    """Flow of one video layer between two frames, there and back: [h, w, 2] float32 of their crops."""
+    box = start.crop.joined(end.crop)
+    sources = [np.ascontiguousarray(view.grey[box.slices]) for view in (start, end)]
+    whole = dis_flow(*sources), dis_flow(*reversed(sources))
+    if start.nearest is None and end.nearest is None:
+        inner = (start.crop.within(box), end.crop.within(box))
+        return whole[0][inner[0]], whole[1][inner[1]]
+    sigma_px = SMOOTHING_SHARE * max(start.grey.shape)
+    results = []
+    for flow, back, here, there in ((*whole, start, end), (*reversed(whole), end, start)):
+        miss = round_trip(flow, box, back, box)
+        soft = smoothed(flow, miss, here.share[box.slices], sigma_px)[here.crop.within(box)]
+        results.append(snapped(soft, here.crop, there))
+    return results[0], results[1]
 
 
 def flow_over_gaps(
@@ -141,34 +165,74 @@ def flow_over_gaps(
         gaps: 1, 2, 4, ...; see `gaps_for`.
         on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
     """
+    if not gaps:
+        return ()
+    threads = os.cpu_count() or 1
+    layers = range(mattes.shape[1] + 1)
+
+    def separate(i: int) -> list[LayerView]:
+        return [layer_view(grey[i], mattes[i], layer) for layer in layers]
+
+    with mapped_in_threads(separate, range(len(grey)), threads) as done:
+        views = list(done)
     results: list[GapFlow] = []
-    clear = np.stack([clear_of_outlines(frame) for frame in mattes])
+    half: list[_Pair] = []
     for gap in gaps:
-        work = partial(_pair, grey, mattes, clear, gap, results[-1] if results else None)
         pairs = []
-        with mapped_in_threads(work, range(len(grey) - gap), os.cpu_count() or 1) as done:
-            for pair in done:
+        with mapped_in_threads(partial(_pair, views, gap, half), range(len(grey) - gap), threads) as found:
+            for pair in found:
                 pairs.append(pair)
                 on_pair()
-        results.append(GapFlow(gap, *(np.stack(part) for part in zip(*pairs, strict=True))))
+        results.append(GapFlow(gap, *_joined(pairs, 0, views), *_joined(pairs, 1, views)))
+        half = pairs
     return tuple(results)
 
 
-def _pair(
-    grey: np.ndarray, mattes: np.ndarray, clear: np.ndarray, gap: int, half: GapFlow | None, i: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Flow and validity between frames i and i + gap, in the order of GapFlow's fields."""
-    if half is None:
-        ahead, back = dis_flow(grey[i], grey[i + gap]), dis_flow(grey[i + gap], grey[i])
-    else:
-        step = half.gap
-        ahead, back = half.forward[i].astype(np.float32), half.backward[i + step].astype(np.float32)
-        ahead = ahead + sample_at(half.forward[i + step].astype(np.float32), ahead)
-        back = back + sample_at(half.backward[i].astype(np.float32), back)
-    start, end = mattes[i], mattes[i + gap]
-    return (
-        ahead.astype(np.float16),
-        consistent(ahead, back, start, end) & clear[i],
-        back.astype(np.float16),
-        consistent(back, ahead, end, start) & clear[i + gap],
-    )
+# Flow of each layer between two frames, there and back.
+_Pair = list[tuple[LayerFlow, LayerFlow]]
+
+
+def _pair(views: list[list[LayerView]], gap: int, half: list[_Pair], i: int) -> _Pair:
+    """Flow of each layer between frames i and i + gap; composed, where there is flow of half the gap."""
+    most_px = CONSISTENT_PX * (1 + CONSISTENT_GROWTH * math.log2(gap))
+    pair = []
+    for layer, (start, end) in enumerate(zip(views[i], views[i + gap], strict=True)):
+        if half:
+            first, second = half[i][layer], half[i + gap // 2][layer]
+            ahead, back = _composed(first[0], second[0]), _composed(second[1], first[1])
+        else:
+            ahead, back = layer_flow(start, end)
+        valid = consistent(ahead, back, start, end, most_px), consistent(back, ahead, end, start, most_px)
+        pair.append(
+            (
+                LayerFlow(start.crop, ahead.astype(np.float16), valid[0]),
+                LayerFlow(end.crop, back.astype(np.float16), valid[1]),
+            )
+        )
+    return pair
+
+
+def _composed(first: LayerFlow, second: LayerFlow) -> np.ndarray:
+    """The way along `first` and on along `second`, float32 of the crop of `first`."""
+    vectors = first.vectors.astype(np.float32)
+    return vectors + sample_at(second.vectors, second.crop, vectors, first.crop)
+
+
+def _joined(pairs: list[_Pair], way: int, views: list[list[LayerView]]) -> tuple[np.ndarray, np.ndarray]:
+    """One field for all layers: each pixel takes the flow of the layer that it shows.
+
+    Returns:
+        [pairs, height, width, 2] float16 and [pairs, height, width] bool.
+    """
+    height, width = views[0][0].grey.shape
+    fields = np.empty((len(pairs), height, width, 2), np.float16)
+    valid = np.empty((len(pairs), height, width), bool)
+    later = len(views) - len(pairs)
+    for i, pair in enumerate(pairs):
+        fields[i], valid[i] = pair[-1][way].vectors, pair[-1][way].valid
+        for layer in range(len(pair) - 1):
+            flow = pair[layer][way]
+            mask = views[i + later * way][layer].share[flow.crop.slices] > 0.5
+            fields[i][flow.crop.slices][mask] = flow.vectors[mask]
+            valid[i][flow.crop.slices][mask] = flow.valid[mask]
+    return fields, valid

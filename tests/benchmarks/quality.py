@@ -15,7 +15,7 @@ otherwise. The arrays of the clips go to the folder for temporary files: about 1
 
 What is measured stands in quality_fields (reconstruction, opacity), quality_motion (optical flow,
 inversion), quality_edits (leak, coverage) and quality_points (joints, colour along tracks). `alive` is 1
-where all weights are finite and learning never fell apart.
+where all weights are finite.
 """
 
 import argparse
@@ -65,7 +65,7 @@ class Benchmark:
         self.seeds = seeds
         self.cache = cache
         self.settings = settings_of(options)
-        self.device = resolve_device(options.device)
+        self.devices = [resolve_device(device) for device in options.device.split(",")]
         self.runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         self._lock = threading.Lock()
 
@@ -89,16 +89,18 @@ class Benchmark:
                 seconds = time.perf_counter() - started
                 print(f"{name}: read, with its flow, in {seconds:.1f} s", file=sys.stderr, flush=True)
                 del clip
-                pending += [pool.submit(self._run, name, seed) for seed in self.seeds]
+                for seed in self.seeds:
+                    device = self.devices[len(pending) % len(self.devices)]
+                    pending.append(pool.submit(self._run, name, seed, device))
         for future in pending:
             future.result()
         return not any("failed" in result for results in self.runs.values() for result in results)
 
-    def _run(self, name: str, seed: int) -> None:
+    def _run(self, name: str, seed: int, device: str) -> None:
         """One run in a process of its own."""
         options, result_file = self.options, self.cache / f"{name}_{seed}.json"
         command = [sys.executable, __file__, str(options.clips), "--one", str(result_file)]
-        command += ["--clip", name, "--seeds", str(seed), "--preset", options.preset, "--device", self.device]
+        command += ["--clip", name, "--seeds", str(seed), "--preset", options.preset, "--device", device]
         command += ["--cache", str(self.cache), "--out", str(options.out)]
         for option in ("working_size", "iterations"):
             if getattr(options, option) is not None:
@@ -130,7 +132,7 @@ class Benchmark:
             self.runs[name].append(result)
             self.runs[name].sort(key=lambda one: -1 if one["seed"] is None else one["seed"])
             document = {
-                "device": describe_device(self.device),
+                "device": describe_device(self.devices[0]),
                 "frames": self.options.frames,
                 "settings": self.settings.to_dict(),
                 "runs": self.runs,
@@ -180,7 +182,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--working-size", type=int, help="the preset's by default")
     parser.add_argument("--iterations", type=int, help="the preset's by default")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="several, by commas, take turns")
     parser.add_argument("--jobs", type=int, default=1, help="how many runs at once")
     parser.add_argument("--out", type=Path, default=Path("quality"))
     # How a run is asked of a process of its own.

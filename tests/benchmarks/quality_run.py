@@ -18,7 +18,7 @@ from inve_core.presets import TrainingSettings
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
 
-FELL_APART = "learning fell apart"
+WENT_BACK = "learning went wrong"
 
 
 class Stages:
@@ -38,10 +38,13 @@ class Stages:
         self._last = now
 
 
-def is_alive(model: LayeredAtlas, report: dict[str, Any]) -> bool:
-    """Whether all weights are finite and learning never had to go back to an earlier state."""
-    finite = all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
-    return finite and not any(warning.startswith(FELL_APART) for warning in report["warnings"])
+def stability(model: LayeredAtlas, report: dict[str, Any]) -> dict[str, Any]:
+    """Whether all weights are finite, whether the result is a good one, and how often learning went back."""
+    return {
+        "alive": all(bool(torch.isfinite(value).all()) for value in model.state_dict().values()),
+        "good": report["outcome"] == "good",
+        "went_back": sum(warning.startswith(WENT_BACK) for warning in report["warnings"]),
+    }
 
 
 def run(
@@ -70,7 +73,7 @@ def run(
     model = trainer.model.eval()
     # The trainer's copy of the clip is as large as all of it; rendering can use the room.
     del trainer
-    result: dict[str, Any] = {"seed": seed, "alive": is_alive(model, report), "report": report}
+    result: dict[str, Any] = {"seed": seed, **stability(model, report), "report": report}
     renderer = Renderer(model, clip.source)
     result["fields"] = measure_fields(model, clip)
     stages.lap("measure_fields")

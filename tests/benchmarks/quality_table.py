@@ -12,6 +12,7 @@ from inve_core.presets import TrainingSettings
 # What the table shows: label, where it stands in a run, format. A `%` format takes a share.
 MEASURES = (
     ("PSNR, dB", "fields.psnr_db", ".2f"),
+    ("PSNR without light, dB", "report.atlas_psnr_db", ".2f"),
     ("PSNR worst frame, dB", "fields.psnr_worst_frame_db", ".2f"),
     ("PSNR on object, dB", "fields.psnr_object_db", ".2f"),
     ("matte IoU", "fields.matte_iou", ".3f"),
@@ -55,6 +56,8 @@ MEASURES = (
     ("learning, s", "seconds.learning", ".1f"),
     ("train_s", "report.train_s", ".1f"),
     ("alive", "alive", ".0f"),
+    ("good, by its own report", "good", ".0f"),
+    ("went back to an earlier state", "went_back", ".0f"),
 )
 
 

@@ -51,6 +51,16 @@ def test_refinement_undoes_the_forward_mapping_better_than_the_network(shot):
     assert error.median() < by_network.median() / 5
 
 
+def test_a_mapping_that_distorts_is_less_sure(shot, monkeypatch):
+    xy, t = torch.tensor([[80.0, 40.0], [30.0, 60.0]]), torch.tensor([2, 5])
+    monkeypatch.setattr(shot.model, "residual", lambda layer, p, t: torch.zeros_like(p))
+    assert torch.allclose(shot.model.stretch(1, xy, t), torch.ones(2), atol=1e-3)
+    monkeypatch.setattr(shot.model, "residual", lambda layer, p, t: p * p.new_tensor((3.0, 0.0)))
+    assert torch.allclose(shot.model.stretch(1, xy, t), torch.full((2,), 4.0), rtol=1e-3)
+    (track,) = track_points(shot.model, [QueryPoint("p", 1004, 80.0, 10.0, "background")]).confidence
+    assert track[3] == pytest.approx(0.5, abs=0.1)
+
+
 def test_an_occluded_point_is_not_visible(shot):
     """A ground point that the object covers later."""
     grid = np.stack(np.meshgrid(np.arange(4, 156, 3.0), np.arange(4, 92, 3.0)), -1).reshape(-1, 2)

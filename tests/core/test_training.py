@@ -35,6 +35,7 @@ def test_learns_the_synthetic_clip(shot):
     assert report["psnr_db"] > 27
     assert report["folded_share"] == 0
     assert report["warnings"] == []
+    assert report["outcome"] == "good"
     assert report["backend"] == "torch"
     assert report["device"] == "cpu"
     json.dumps(report)
@@ -164,6 +165,22 @@ def test_a_bad_result_says_so(shot, quick):
     trainer = Trainer(clip, settings, device="cpu")
     list(trainer.run())
     assert any("opacity is poor" in warning for warning in trainer.report["warnings"])
+    assert trainer.report["outcome"] == "poor"
+
+
+def test_an_inverse_network_that_dies_is_switched_off_and_tracking_goes_on(shot, quick):
+    settings = dataclasses.replace(quick, batch=200, iterations=5, least_iterations=5, inverse_iterations=6)
+    trainer = Trainer(shot.clip, settings, device="cpu")
+    run = trainer.run()
+    list(islice(run, 7))
+    with torch.no_grad():
+        trainer.model.inverses[0].mlp[0].weight.fill_(float("nan"))
+    list(run)
+    assert any("inverse network of foreground died" in warning for warning in trainer.report["warnings"])
+    xy, t = torch.tensor([[80.0, 48.0]]), torch.tensor([3])
+    found, miss = trainer.model.unmap(0, trainer.model.map(0, xy, t), t)
+    assert torch.allclose(found, xy, atol=0.05)
+    assert float(miss) < 0.05
 
 
 @pytest.mark.parametrize("fronts", [0, 1, 2, 3])
