@@ -26,8 +26,6 @@ from inve_core.motion.parametric import LayerMotion
 from inve_core.presets import FieldShapes
 
 NEWTON_STEPS = 4
-# Frames lie this many pixels apart on the time axis of the opacity grid: near ones share what they know.
-OPACITY_PX_A_FRAME = 2.0
 
 
 # The lighting network's output of one is this much in log light: it starts out close to no light at all.
@@ -130,8 +128,11 @@ class LayeredAtlas(nn.Module):
         self.residual_px = shapes.residual_share * max(grid.working_width, grid.working_height)
         self.atlas_columns = math.ceil(math.sqrt(layers))
 
-        def field(dims: int, levels: int, base: int, finest: float, outputs: int) -> Field:
-            shape = GridSettings.spanning(dims, base, finest, levels, shapes.log2_table)
+        def field(
+            dims: int, levels: int, base: int, finest: float, outputs: int, log2_table: int | None = None
+        ) -> Field:
+            table = shapes.log2_table if log2_table is None else log2_table
+            shape = GridSettings.spanning(dims, base, finest, levels, table)
             return Field(FieldSettings(shape, outputs, shapes.width))
 
         frames = len(geometry.frames)
@@ -153,11 +154,11 @@ class LayeredAtlas(nn.Module):
         )
         self.atlas = field(2, shapes.atlas_levels, 16, max(64.0, largest) * self.atlas_columns, 3)
         self.lighting = (
-            field(3, shapes.lighting_levels, 4, self.lighting_axes.finest, 3)
+            field(3, shapes.lighting_levels, 4, self.lighting_axes.finest, 3, shapes.lighting_log2_table)
             if shapes.lighting_levels
             else None
         )
-        self.opacity_time_scale = min(1.0, OPACITY_PX_A_FRAME * len(geometry.frames) / front)
+        self.opacity_time_scale = min(1.0, shapes.opacity_px_a_frame * len(geometry.frames) / front)
 
     @property
     def device(self) -> torch.device:

@@ -39,7 +39,9 @@ class FieldShapes:
         mapping_cell_px, mapping_frames_a_cell: finest cell of the mappings' grids: how closely a residual
             can follow a surface, and a movement.
         lighting_cell_px, lighting_frames_a_cell: the same for light.
-        log2_table: the most rows that a level's table may have.
+        opacity_px_a_frame: how far apart on the opacity grid frames lie, in pixels: near in stabilised
+            coordinates, where an outline hardly moves, so that one frame teaches the next.
+        log2_table, lighting_log2_table: the most rows that a level's table may have, as a power of two.
         width: units of the MLPs' hidden layers.
         residual_share: residuals are learned in units of this share of the working size's long edge.
     """
@@ -52,7 +54,9 @@ class FieldShapes:
     lighting_levels: int = 12
     lighting_cell_px: float = 3.0
     lighting_frames_a_cell: float = 1.0
+    opacity_px_a_frame: float = 2.0
     log2_table: int = 18
+    lighting_log2_table: int = 18
     width: int = 64
     residual_share: float = 1 / 32
 
@@ -130,23 +134,25 @@ PRESETS: dict[str, TrainingSettings] = {
                 lighting_cell_px=16.0,
                 lighting_frames_a_cell=4.0,
                 log2_table=16,
+                lighting_log2_table=16,
                 width=32,
             ),
         ),
         TrainingSettings(name="fast", least_iterations=1_000),
         TrainingSettings(
             name="quality",
-            iterations=12_000,
-            least_iterations=6_000,
-            check_every=250,
+            batch=20_000,
+            iterations=8_000,
+            least_iterations=4_000,
+            check_every=200,
             inverse_iterations=3_000,
-            weights=LossWeights(flow=3.0),
+            weights=LossWeights(flow=3.0, lighting=0.002),
             shapes=FieldShapes(
                 mapping_cell_px=10.0,
                 atlas_levels=16,
-                lighting_levels=14,
                 lighting_cell_px=2.0,
                 log2_table=19,
+                lighting_log2_table=20,
             ),
         ),
         TrainingSettings(
@@ -181,7 +187,10 @@ PRESETS: dict[str, TrainingSettings] = {
                 opacity_levels=16,
                 atlas_levels=16,
                 lighting_levels=0,
+                # The whole cube for the clip, and LNA's unit of length: half the long edge.
+                opacity_px_a_frame=100.0,
                 log2_table=15,
+                residual_share=0.5,
             ),
         ),
     )

@@ -24,6 +24,9 @@ POINTS_A_PAIR = 128
 TRIES = 4
 FEWEST_POINTS = 12
 FEWEST_INLIERS = 0.3
+# What the networks may add around a layer, as a share of its size. LNA begins at 0.8 of its atlas.
+MARGIN_SHARE = 0.05
+LNA_MARGIN_SHARE = 0.125
 # A transform that throws the picture further than this many long edges away is no plausible camera.
 FURTHEST_LONG_EDGES = 6.0
 
@@ -161,6 +164,7 @@ def parametric_motion(
     """
     masks = layer_masks(mattes)
     count, layers, height, width = masks.shape
+    margin_share = LNA_MARGIN_SHARE if identity else MARGIN_SHARE
     motions = []
     for layer in range(layers):
         ground = layer == layers - 1
@@ -171,11 +175,11 @@ def parametric_motion(
             models = MODELS if ground else MODELS[2:]
             transforms, model = fit_layer(flows, masks[:, layer], models, reference, seed)
         seen = np.ones((count, height, width), bool) if ground else mattes[:, layer] > 0.02
-        motions.append(LayerMotion(transforms, reference, model, _box(transforms, seen, ground)))
+        motions.append(LayerMotion(transforms, reference, model, _box(transforms, seen, ground, margin_share)))
     return tuple(motions)
 
 
-def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool) -> Box:
+def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool, margin_share: float) -> Box:
     """Where a layer's pixels land in its reference frame, with a margin for what the networks add."""
     height, width = seen.shape[1:]
     places = []
@@ -195,6 +199,6 @@ def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool) -> Box:
     if not places:
         places = [np.array([[0, 0], [width, height]], float)]
     low, high = np.concatenate(places).min(0), np.concatenate(places).max(0)
-    margin = 0.05 * float((high - low).max()) + 4.0
+    margin = margin_share * float((high - low).max()) + 4.0
     size = float((high - low).max()) + 2 * margin
     return Box(float(low[0]) - margin, float(low[1]) - margin, size)
