@@ -175,7 +175,8 @@ def parametric_motion(
             models = MODELS if ground else MODELS[2:]
             transforms, model = fit_layer(flows, masks[:, layer], models, reference, seed)
         seen = np.ones((count, height, width), bool) if ground else mattes[:, layer] > 0.02
-        motions.append(LayerMotion(transforms, reference, model, _box(transforms, seen, ground, margin_share)))
+        box = _box(transforms, seen, ground, margin_share)
+        motions.append(LayerMotion(transforms, reference, model, box))
     return tuple(motions)
 
 
