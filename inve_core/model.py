@@ -25,7 +25,11 @@ from inve_core.fields import Field, FieldSettings, with_frame
 from inve_core.motion.parametric import LayerMotion
 from inve_core.presets import FieldShapes
 
-NEWTON_STEPS = 4
+NEWTON_STEPS = 8
+# Newton steps end when every point maps this close to its uv, and one further off than LOST_PX is lost.
+ARRIVED_PX = 1e-3
+LOST_PX = 0.1
+PROBE_PX = 0.5
 
 
 # The lighting network's output of one is this much in log light: it starts out close to no light at all.
@@ -200,28 +204,58 @@ class LayeredAtlas(nn.Module):
         return self.destabilise(layer, uv + out * self.residual_px, t)
 
     @torch.no_grad()
-    def unmap(
-        self, layer: int, uv: Tensor, t: Tensor, steps: int = NEWTON_STEPS, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def unmap(self, layer: int, uv: Tensor, t: Tensor, near: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Inverse mapping refined by Newton steps on the forward mapping.
 
-        A step that does not come closer is halved.
+        Steps begin near a place that the caller knows, else at the network's answer or where the layer's
+        parametric motion alone has the point, whichever misses by less. Points that do not arrive are tried
+        from the other places too.
 
         Args:
-            start: stabilised positions [n, 2] to begin at; the network's answer by default.
+            near: stabilised positions [n, 2], e.g. of the same points on another frame.
 
         Returns:
             xy [n, 2] pixels of frames t, and how far M(xy, t) still is from uv, [n] pixels.
         """
-        p = self.stabilise(layer, self.unmap_by_network(layer, uv, t), t) if start is None else start
-        step_px = 0.5
-        n = len(p)
-        offsets = p.new_tensor([[0.0, 0.0], [step_px, 0.0], [0.0, step_px]])
+        by_network = self.stabilise(layer, self.unmap_by_network(layer, uv, t), t)
+        starts = torch.stack((uv, by_network))
+        misses = torch.stack([(uv - p - self.residual(layer, p, t)).norm(dim=-1) for p in starts])
+        # A network that died gives no number, which is no place to begin.
+        order = misses.nan_to_num(nan=torch.inf).argsort(0)
+        ranked = list(starts.gather(0, order[..., None].expand(-1, -1, 2)))
+        if near is not None:
+            ranked.insert(0, near)
+        p, miss = self.newton(layer, uv, t, ranked[0])
+        for start in ranked[1:]:
+            lost = (miss > LOST_PX).nonzero()[:, 0]
+            if not len(lost):
+                break
+            other, other_miss = self.newton(layer, uv[lost], t[lost], start[lost])
+            closer = other_miss < miss[lost]
+            p[lost[closer]], miss[lost[closer]] = other[closer], other_miss[closer]
+        return self.destabilise(layer, p, t), miss
+
+    @torch.no_grad()
+    def newton(
+        self, layer: int, uv: Tensor, t: Tensor, start: Tensor, steps: int = NEWTON_STEPS
+    ) -> tuple[Tensor, Tensor]:
+        """Newton steps towards the stabilised position that maps to uv; a step that does not help is halved.
+
+        Args:
+            start: stabilised positions [n, 2] to begin at.
+
+        Returns:
+            Stabilised positions [n, 2], and how far from uv they map, [n] pixels.
+        """
+        n = len(start)
+        p = start
         miss = uv - p - self.residual(layer, p, t)
         for _ in range(steps):
-            probes = (p[None] + offsets[:, None]).flatten(0, 1)
+            if not bool((miss.square().sum(-1) > ARRIVED_PX**2).any()):
+                break
+            probes = torch.cat((p, shifted(p, PROBE_PX, 0), shifted(p, 0, PROBE_PX)))
             moved = (probes + self.residual(layer, probes, t.repeat(3))).view(3, n, 2)
-            jacobian = torch.stack((moved[1] - moved[0], moved[2] - moved[0]), -1) / step_px
+            jacobian = torch.stack((moved[1] - moved[0], moved[2] - moved[0]), -1) / PROBE_PX
             # Where the map folds its Jacobian says nothing; the plain residual is a safe step there.
             folded = determinant(jacobian).abs() < 0.1
             safe = torch.where(folded[:, None, None], torch.eye(2, device=p.device), jacobian)
@@ -236,7 +270,7 @@ class LayeredAtlas(nn.Module):
                 if bool(closer.all()):
                     break
             p, miss = better_p, better_miss
-        return self.destabilise(layer, p, t), miss.norm(dim=-1)
+        return p, miss.norm(dim=-1)
 
     @torch.no_grad()
     def stretch(self, layer: int, xy: Tensor, t: Tensor) -> Tensor:

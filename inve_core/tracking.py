@@ -109,10 +109,14 @@ def follow(
     k, n = len(xy), len(frames)
     uv = model.map(layer, xy, torch.full((k,), t, device=xy.device))
     targets = torch.tensor(frames, device=xy.device)
-    uv_all, t_all = uv.repeat_interleave(n, 0), targets.repeat(k)
+    # In stabilised coordinates a point hardly moves: where it is asked for is near where it is elsewhere.
+    start = model.stabilise(layer, xy, torch.full((k,), t, device=xy.device))
+    uv_all, start_all, t_all = uv.repeat_interleave(n, 0), start.repeat_interleave(n, 0), targets.repeat(k)
     parts = []
-    for uv_part, t_part in zip(uv_all.split(CHUNK), t_all.split(CHUNK), strict=True):
-        found, miss = model.unmap(layer, uv_part, t_part)
+    for uv_part, start_part, t_part in zip(
+        uv_all.split(CHUNK), start_all.split(CHUNK), t_all.split(CHUNK), strict=True
+    ):
+        found, miss = model.unmap(layer, uv_part, t_part, start_part)
         grid = model.geometry.grid
         size = found.new_tensor((grid.working_width, grid.working_height))
         inside = (found >= 0).all(1) & (found <= size).all(1)

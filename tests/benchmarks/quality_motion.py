@@ -23,26 +23,38 @@ ROUND_TRIPS = 100_000
 CHUNK = 1 << 16
 TIMED_POINTS = {"cuda": 1 << 18, "cpu": 1 << 14}
 
-# Video layer, atlas uv [n, 2], frame indices [n] to working pixels [n, 2] of these frames.
-Invert = Callable[[LayeredAtlas, int, Tensor, Tensor], Tensor]
+# Video layer, atlas uv [n, 2], frame indices [n] and where, in stabilised coordinates [n, 2], the points are
+# on the frame that they are tracked from, to working pixels [n, 2] of these frames.
+Invert = Callable[[LayeredAtlas, int, Tensor, Tensor, Tensor], Tensor]
 
 
-def by_network(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor) -> Tensor:
+def by_network(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor, near: Tensor) -> Tensor:
     """The inverse network's answer alone (INVE, Eq. 2)."""
     return model.unmap_by_network(layer, uv, t)
 
 
-def refined(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor) -> Tensor:
-    """What the product does: the network's answer, refined by Newton steps on the forward map."""
-    return model.unmap(layer, uv, t)[0]
+def refined(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor, near: Tensor) -> Tensor:
+    """The network's answer, refined by Newton steps on the forward map."""
+    start = model.stabilise(layer, model.unmap_by_network(layer, uv, t), t)
+    return model.destabilise(layer, model.newton(layer, uv, t, start)[0], t)
 
 
-def numerical(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor) -> Tensor:
+def numerical(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor, near: Tensor) -> Tensor:
     """Newton steps on the forward map alone, from where the residual is none."""
-    return model.unmap(layer, uv, t, start=uv)[0]
+    return model.destabilise(layer, model.newton(layer, uv, t, uv)[0], t)
 
 
-WAYS: dict[str, Invert] = {"network": by_network, "refined": refined, "numerical": numerical}
+def product(model: LayeredAtlas, layer: int, uv: Tensor, t: Tensor, near: Tensor) -> Tensor:
+    """What the product does: Newton steps from the place asked for, then from the network or the motion."""
+    return model.unmap(layer, uv, t, near)[0]
+
+
+WAYS: dict[str, Invert] = {
+    "product": product,
+    "network": by_network,
+    "refined": refined,
+    "numerical": numerical,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +110,8 @@ def carried(
         # An empty tensor splits into one empty part, which no kernel has to cope with.
         for here in chosen.split(CHUNK) if len(chosen) else ():
             uv = model.map(layer, xy[here], t[here])
-            result[here] = invert(model, layer, uv, target_t[here])
+            near = model.stabilise(layer, xy[here], t[here])
+            result[here] = invert(model, layer, uv, target_t[here], near)
     return result
 
 
@@ -165,12 +178,13 @@ def seconds_a_million(model: LayeredAtlas, layers: Tensor, xy: Tensor, t: Tensor
     chosen = (layers == layer).nonzero()[:, 0]
     chosen = chosen.repeat(-(-wanted // len(chosen)))[:wanted]
     uv, times = model.map(layer, xy[chosen], t[chosen]), t[chosen]
+    near = model.stabilise(layer, xy[chosen], t[chosen])
     taken = 0.0
     for _ in range(2):
         _finish(model.device)
         started = time.perf_counter()
-        for part, part_t in zip(uv.split(CHUNK), times.split(CHUNK), strict=True):
-            invert(model, layer, part, part_t)
+        for parts in zip(uv.split(CHUNK), times.split(CHUNK), near.split(CHUNK), strict=True):
+            invert(model, layer, *parts)
         _finish(model.device)
         taken = time.perf_counter() - started
     return taken / wanted * 1e6

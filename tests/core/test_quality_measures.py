@@ -85,7 +85,7 @@ def true_joints(shot, off: float):
 
 def test_joints_on_the_object_are_found_by_every_way_to_invert_the_map(shot):
     measured = module("points").measure_joints(shot.model, shot.source, true_joints(shot, 0.0))
-    for found in (measured, measured["refined"], measured["numerical"]):
+    for found in (measured, measured["product"], measured["refined"], measured["numerical"]):
         # The bound of the tracking tests for this model.
         assert found["median_px"] < 0.8
         assert found["pck_0.1"] == 1.0
@@ -150,7 +150,7 @@ def test_flow_error_is_the_distance_in_the_target_frame(shot, monkeypatch):
     nothing = np.zeros_like(flow.backward_valid)
     exact = replace(flow, forward=forward, forward_valid=shot.truth.flow_valid, backward_valid=nothing)
     measured = motion.measure_flow(shot.model, replace(shot.clip, flows=(exact,)))
-    for way in ("refined", "numerical"):
+    for way in ("product", "refined", "numerical"):
         # The map itself is good to about 0.2 px on this clip.
         assert measured[way]["short"]["median"] == pytest.approx(3, abs=0.3)
     assert measured["refined"]["short"]["valid_share"] == pytest.approx(
@@ -161,7 +161,7 @@ def test_flow_error_is_the_distance_in_the_target_frame(shot, monkeypatch):
 def test_flow_error_sees_an_object_that_slides(shot, sliding, monkeypatch):
     motion = module("motion")
     monkeypatch.setattr(motion, "VECTORS", 20_000)
-    good, bad = (motion.measure_flow(model, shot.clip)["refined"] for model in (shot.model, sliding))
+    good, bad = (motion.measure_flow(model, shot.clip)["product"] for model in (shot.model, sliding))
     assert good["long"]["gap"] == bad["long"]["gap"] == 4
     assert good["short"]["object"]["median"] < 0.5
     assert bad["short"]["object"]["median"] == pytest.approx(4, abs=0.5)

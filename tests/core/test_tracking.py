@@ -51,6 +51,32 @@ def test_refinement_undoes_the_forward_mapping_better_than_the_network(shot):
     assert error.median() < by_network.median() / 5
 
 
+def test_a_network_that_gives_no_numbers_does_not_stop_inversion(shot, monkeypatch):
+    xy, t = torch.tensor([[80.0, 40.0], [30.0, 60.0]]), torch.tensor([2, 5])
+    uv = shot.model.map(1, xy, t)
+    monkeypatch.setattr(shot.model, "unmap_by_network", lambda layer, uv, t: uv * torch.nan)
+    found, miss = shot.model.unmap(1, uv, t)
+    assert torch.allclose(found, xy, atol=0.02)
+    assert miss.max() < 0.1
+
+
+def test_of_two_places_that_map_alike_the_one_near_the_query_is_taken(shot, monkeypatch):
+    """A bump that folds: three places along x share their uv."""
+
+    def bump(layer, p, t):
+        return torch.stack((30 * torch.exp(-(((p[:, 0] - 80) / 8) ** 2)), 0 * p[:, 1]), 1)
+
+    monkeypatch.setattr(shot.model, "residual", bump)
+    t = torch.tensor([3])
+    p = torch.tensor([[88.0, 50.0]])
+    uv = p + bump(1, p, t)
+    far, far_miss = shot.model.unmap(1, uv, t)
+    near, near_miss = shot.model.unmap(1, uv, t, p + 0.5)
+    assert max(float(far_miss), float(near_miss)) < 0.01
+    assert torch.allclose(shot.model.stabilise(1, near, t), p, atol=0.05)
+    assert float((shot.model.stabilise(1, far, t) - p).norm()) > 3
+
+
 def test_a_mapping_that_distorts_is_less_sure(shot, monkeypatch):
     xy, t = torch.tensor([[80.0, 40.0], [30.0, 60.0]]), torch.tensor([2, 5])
     monkeypatch.setattr(shot.model, "residual", lambda layer, p, t: torch.zeros_like(p))
