@@ -41,7 +41,10 @@ def save_trainer(trainer: "Trainer", folder: Path) -> None:
         "state": dataclasses.asdict(trainer.state),
     }
     tensors = {"generator": trainer.generator.get_state()}
-    for name, step in (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)):
+    # The optimisers' moments are twice the size of the networks, and of no use once there is no step to take.
+    unfinished = trainer.state.stage != "done"
+    steps = (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)) if unfinished else ()
+    for name, step in steps:
         for index, values in step.optimiser.state_dict()["state"].items():
             tensors |= {
                 f"{name}.{index}.{key}": torch.as_tensor(value).cpu() for key, value in values.items()

@@ -251,6 +251,13 @@ class TestCheckpoint:
         with pytest.raises(CheckpointError, match="format 2, got 99"):
             checkpoint.load_model(tmp_path, "cpu")
 
+    def test_a_finished_one_is_small_and_has_nothing_more_to_learn(self, shot, quick, tmp_path):
+        shot.trainer.save(tmp_path)
+        assert (tmp_path / checkpoint.TRAINER).stat().st_size < 20_000
+        again = Trainer(shot.clip, quick, device="cpu", seed=1, resume=tmp_path)
+        assert list(again.run()) == []
+        assert all(torch.equal(a, b) for a, b in zip(weights(again), weights(shot.trainer), strict=True))
+
     def test_nothing_is_left_behind_by_a_save(self, shot, tmp_path):
         shot.trainer.save(tmp_path)
         expected = {checkpoint.DOCUMENT, checkpoint.WEIGHTS, checkpoint.TRAINER}
