@@ -327,16 +327,21 @@ class LayeredAtlas(nn.Module):
         unit = self.geometry.boxes[layer].to_unit(uv).clamp(0.0, 1.0)
         return shifted(unit, *divmod(layer, self.atlas_columns)[::-1]) / self.atlas_columns
 
-    def log_light(self, layer: int, p: Tensor, t: Tensor) -> Tensor:
-        """Logarithm of what a layer's atlas colour is multiplied by, per channel (hashing-nvd, Eq. 5).
+    def log_lights(self, xy: Tensor, t: Tensor) -> list[Tensor]:
+        """Logarithm of what each layer's atlas colour is multiplied by (as in hashing-nvd), [n, 3] each.
 
-        A function of the stabilised position p [n, 2], and not of the mapping: shading that changes is
-        explained here, and no gradient of it can pull the mapping about.
+        A function of the stabilised position, and not of the mapping: shading that changes is explained
+        here, and no gradient of it can pull the mapping about.
+
+        Args:
+            xy: [n, 2] pixels of frames t [n].
         """
         assert self.lighting is not None
-        place = self.lighting_axes.join(self.atlas_place(layer, p), self.unit_time(t))
-        out: Tensor = self.lighting(place)
-        return out * LIGHT_UNIT
+        layers = range(self.layer_count)
+        places = torch.cat([self.atlas_place(layer, self.stabilise(layer, xy, t)) for layer in layers])
+        time = self.unit_time(t).repeat(self.layer_count)
+        out: Tensor = self.lighting(self.lighting_axes.join(places, time))
+        return list((out * LIGHT_UNIT).split(len(xy)))
 
     def reconstruct(self, xy: Tensor, t: Tensor, lit: bool = True) -> Tensor:
         """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning.
@@ -348,8 +353,8 @@ class LayeredAtlas(nn.Module):
         layers = range(self.layer_count)
         colours = self.colours([(layer, self.map(layer, xy, t)) for layer in layers])
         if lit and self.lighting is not None:
-            lights = [self.log_light(layer, self.stabilise(layer, xy, t), t).exp() for layer in layers]
-            colours = [colour * light for colour, light in zip(colours, lights, strict=True)]
+            lights = self.log_lights(xy, t)
+            colours = [colour * light.exp() for colour, light in zip(colours, lights, strict=True)]
         return torch.stack([visible[:, k, None] * colours[k] for k in layers]).sum(0)
 
     def forward_fields(self) -> list[Field]:

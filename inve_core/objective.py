@@ -103,10 +103,7 @@ def _lighting_losses(
     Atlas and mappings learn as if there were no light, so that it cannot take over what a better mapping
     would explain; light and opacity learn from the lit picture, so that shading does not pull at outlines.
     """
-    lights = [
-        model.log_light(layer, model.stabilise(layer, samples.xy, samples.t), samples.t)
-        for layer in range(model.layer_count)
-    ]
+    lights = model.log_lights(samples.xy, samples.t)
     lit = [colour.detach() * light.exp() for colour, light in zip(colours, lights, strict=True)]
     error = reconstruction_loss(_composite(visible, lit), samples.rgb)
     amount = torch.stack(

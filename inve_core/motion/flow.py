@@ -7,7 +7,7 @@ by the flow from there, so that a point is held to its place over many frames an
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -178,22 +178,34 @@ def flow_over_gaps(
     results: list[GapFlow] = []
     half: list[_Pair] = []
     for gap in gaps:
-        pairs = []
-        with mapped_in_threads(partial(_pair, views, gap, half), range(len(grey) - gap), threads) as found:
+        result = _empty(gap, grey)
+        with mapped_in_threads(partial(_pair, views, result, half), range(len(grey) - gap), threads) as found:
+            pairs = []
             for pair in found:
                 pairs.append(pair)
                 on_pair()
-        results.append(GapFlow(gap, *_joined(pairs, 0, views), *_joined(pairs, 1, views)))
+        results.append(result)
         half = pairs
     return tuple(results)
+
+
+def _empty(gap: int, grey: np.ndarray) -> GapFlow:
+    count, height, width = grey.shape
+    shape = (count - gap, height, width)
+    ways = [(np.empty((*shape, 2), np.float16), np.empty(shape, bool)) for _ in range(2)]
+    return GapFlow(gap, *ways[0], *ways[1])
 
 
 # Flow of each layer between two frames, there and back.
 _Pair = list[tuple[LayerFlow, LayerFlow]]
 
 
-def _pair(views: list[list[LayerView]], gap: int, half: list[_Pair], i: int) -> _Pair:
-    """Flow of each layer between frames i and i + gap; composed, where there is flow of half the gap."""
+def _pair(views: list[list[LayerView]], result: GapFlow, half: list[_Pair], i: int) -> _Pair:
+    """Flow of each layer from frame i over a gap; composed, where there is flow of half the gap.
+
+    Also written into `result`, all layers in one field.
+    """
+    gap = result.gap
     most_px = CONSISTENT_PX * (1 + CONSISTENT_GROWTH * math.log2(gap))
     pair = []
     for layer, (start, end) in enumerate(zip(views[i], views[i + gap], strict=True)):
@@ -209,6 +221,8 @@ def _pair(views: list[list[LayerView]], gap: int, half: list[_Pair], i: int) -> 
                 LayerFlow(end.crop, back.astype(np.float16), valid[1]),
             )
         )
+    _join(result.forward[i], result.forward_valid[i], [ahead for ahead, _ in pair], views[i])
+    _join(result.backward[i], result.backward_valid[i], [back for _, back in pair], views[i + gap])
     return pair
 
 
@@ -218,21 +232,12 @@ def _composed(first: LayerFlow, second: LayerFlow) -> np.ndarray:
     return vectors + sample_at(second.vectors, second.crop, vectors, first.crop)
 
 
-def _joined(pairs: list[_Pair], way: int, views: list[list[LayerView]]) -> tuple[np.ndarray, np.ndarray]:
-    """One field for all layers: each pixel takes the flow of the layer that it shows.
-
-    Returns:
-        [pairs, height, width, 2] float16 and [pairs, height, width] bool.
-    """
-    height, width = views[0][0].grey.shape
-    fields = np.empty((len(pairs), height, width, 2), np.float16)
-    valid = np.empty((len(pairs), height, width), bool)
-    later = len(views) - len(pairs)
-    for i, pair in enumerate(pairs):
-        fields[i], valid[i] = pair[-1][way].vectors, pair[-1][way].valid
-        for layer in range(len(pair) - 1):
-            flow = pair[layer][way]
-            mask = views[i + later * way][layer].share[flow.crop.slices] > 0.5
-            fields[i][flow.crop.slices][mask] = flow.vectors[mask]
-            valid[i][flow.crop.slices][mask] = flow.valid[mask]
-    return fields, valid
+def _join(
+    field: np.ndarray, valid: np.ndarray, flows: Sequence[LayerFlow], views: Sequence[LayerView]
+) -> None:
+    """Write one field for all layers: each pixel takes the flow of the layer that it shows."""
+    field[:], valid[:] = flows[-1].vectors, flows[-1].valid
+    for flow, view in zip(flows[:-1], views[:-1], strict=True):
+        mask = view.share[flow.crop.slices] > 0.5
+        np.copyto(field[flow.crop.slices], flow.vectors, where=mask[..., None])
+        np.copyto(valid[flow.crop.slices], flow.valid, where=mask)

@@ -1,6 +1,5 @@
 """One run of the quality benchmark: a clip learned from one seed, and everything measured on it."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from quality_fields import measure_fields
 from quality_motion import measure_flow, measure_inversion
 from quality_points import measure_consistency, measure_joints, read_joints
 from quality_sheet import sheet, write_sheet
+from stopwatch import Stopwatch
 
 from inve_core.clip import Clip
 from inve_core.model import LayeredAtlas
@@ -19,23 +19,6 @@ from inve_core.rendering import Renderer
 from inve_core.training import Trainer
 
 WENT_BACK = "learning went wrong"
-
-
-class Stages:
-    """Seconds of named stages, with the GPU's work waited for."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Give the time since the last lap to a stage."""
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 3)
-        self._last = now
 
 
 def stability(model: LayeredAtlas, report: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +44,7 @@ def run(
         clip: with flow over all gaps that are measured; learning sees those of its settings only.
         joints_file: a badja.json.
     """
-    stages = Stages(device)
+    stages = Stopwatch(device)
     trainer = Trainer(for_learning(clip, settings.longest_gap), settings, device=device, seed=seed)
     stages.lap("start")
     for progress in trainer.run():

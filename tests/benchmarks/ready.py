@@ -8,11 +8,11 @@ Absolute times mean something on a GPU only, and with its name.
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from stopwatch import Stopwatch
 
 from inve_core.clip import load_clip, open_source
 from inve_core.devices import describe_device, resolve_device
@@ -20,23 +20,6 @@ from inve_core.edits import parse_stack
 from inve_core.presets import PRESETS
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
-
-
-class Stopwatch:
-    """Seconds of named stages, with the GPU's work waited for."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Give the time since the last lap to a stage."""
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize(self.device)
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 3)
-        self._last = now
 
 
 def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int) -> dict[str, Any]:

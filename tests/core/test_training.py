@@ -12,6 +12,7 @@ from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.errors import CheckpointError, DeviceError
+from inve_core.objective import Phase, weighted_losses
 from inve_core.presets import PRESETS, TrainingSettings, preset
 from inve_core.source import ShotSource
 from inve_core.training import Trainer, matured
@@ -262,3 +263,46 @@ class TestCheckpoint:
         shot.trainer.save(tmp_path)
         expected = {checkpoint.DOCUMENT, checkpoint.WEIGHTS, checkpoint.TRAINER}
         assert {path.name for path in tmp_path.iterdir()} == expected
+
+
+class TestLighting:
+    def losses(self, shot):
+        sampler = shot.trainer.sampler
+        samples = sampler.draw(400, 100, torch.Generator().manual_seed(0))
+        settings = shot.trainer.settings
+        return weighted_losses(shot.model, settings.weights, samples, Phase.at(0.0, settings))
+
+    def test_it_pulls_neither_at_the_mappings_nor_at_the_atlas(self, shot):
+        losses = self.losses(shot)
+        lit = losses["lit_reconstruction"] + losses["lighting"]
+        model = shot.model
+        fields = {"mappings": model.mappings, "atlas": model.atlas, "lighting": model.lighting}
+        for name, one in fields.items():
+            gradients = torch.autograd.grad(lit, list(one.parameters()), retain_graph=True, allow_unused=True)
+            moved = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+            assert moved == (name == "lighting")
+
+    def test_opacity_learns_from_the_lit_picture_only(self, shot):
+        losses = self.losses(shot)
+        weights = list(shot.model.opacity.parameters())
+        for name, expected in (("reconstruction", False), ("lit_reconstruction", True)):
+            gradients = torch.autograd.grad(losses[name], weights, retain_graph=True, allow_unused=True)
+            assert any(g is not None and bool(g.any()) for g in gradients) == expected
+
+    def test_without_it_the_picture_is_the_atlas(self, shot):
+        xy, t = torch.rand(50, 2) * 90, torch.randint(8, (50,))
+        model, visible = shot.model, shot.model.visibility
+        unlit = model.reconstruct(xy, t, lit=False)
+        colours = [model.colour(layer, model.map(layer, xy, t)) for layer in range(2)]
+        expected = sum(visible(xy, t)[:, k, None] * colours[k] for k in range(2))
+        assert torch.allclose(unlit, expected, atol=1e-6)
+        assert not torch.allclose(unlit, model.reconstruct(xy, t), atol=1e-4)
+
+    def test_the_paper_has_none(self, shot, quick):
+        shapes = dataclasses.replace(quick.shapes, lighting_levels=0)
+        settings = dataclasses.replace(quick, batch=100, iterations=2, least_iterations=2, shapes=shapes)
+        trainer = Trainer(shot.clip, dataclasses.replace(settings, inverse_iterations=1), device="cpu")
+        list(trainer.run())
+        assert trainer.model.lighting is None
+        assert trainer.report["psnr_db"] == trainer.report["atlas_psnr_db"]
+        assert preset("paper").shapes.lighting_levels == 0
