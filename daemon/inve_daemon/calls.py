@@ -53,10 +53,8 @@ def train(
             if is_new:
                 client.delete_shot(shot)
             raise
-    verdict = ", but poorly" if result.get("outcome") == "poor" else ""
-    say(f"Learned {shot} in {duration(result['total_s'])}{verdict}: {_figures(result)}.")
-    for warning in result.get("warnings", []):
-        say(f"Warning: {warning}")
+    for line in outcome_lines(shot, result):
+        say(line)
     return result
 
 
@@ -220,6 +218,14 @@ def _cancel_and_wait(client: Client, job: str) -> None:
         while state not in ENDED_STATES and time.monotonic() < end:
             time.sleep(0.1)
             state = client.describe_job(job)["state"]
+
+
+def outcome_lines(shot: str, result: dict[str, Any]) -> list[str]:
+    """What is told of a training that has ended, and of what is wrong with it."""
+    verdict = ", but poorly" if result.get("outcome") == "poor" else ""
+    took = duration(result["total_s"])
+    warnings = [f"Warning: {warning}" for warning in result.get("warnings", [])]
+    return [f"Learned {shot} in {took}{verdict}: {_figures(result)}.", *warnings]
 
 
 def _figures(result: dict[str, Any]) -> str:

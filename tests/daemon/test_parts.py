@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from inve_client import errors
 from inve_client.codec import MAX_EVENT_BYTES
 from inve_core.edits import EditStack, Stroke, parse_stack
-from inve_daemon import editing, pipe, progress
+from inve_daemon import calls, editing, pipe, progress
 from inve_daemon.events import Publisher
 from inve_daemon.jobs import ENDED, TRANSITIONS, Job, JobEvent, JobState, Progress, next_state
 from inve_daemon.roots import Roots, output_root, own_roots
@@ -393,6 +393,24 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         "Warning: Slow.",
         "learning  5/10  2.0/s  1 min 10 s left  psnr_db 30.5",
         "inverse  5/10  2.0/s  1 min 10 s left  psnr_db 30.5",
+    ]
+
+
+@pytest.mark.parametrize(("outcome", "verdict"), [("good", ""), ("poor", ", but poorly")])
+def test_a_poor_training_does_not_look_done(outcome: str, verdict: str) -> None:
+    result = {
+        "outcome": outcome,
+        "total_s": 12.0,
+        "iterations": 40,
+        "device": "cpu",
+        "psnr_db": 20.0,
+        "flow_error_px": None,
+        "matte_iou": 0.5,
+        "warnings": ["the opacity is poor."],
+    }
+    assert calls.outcome_lines("shot", result) == [
+        f"Learned shot in 12 s{verdict}: 40 iterations on cpu, PSNR 20.0 dB, matte IoU 0.500.",
+        "Warning: the opacity is poor.",
     ]
 
 
