@@ -14,6 +14,8 @@ COARSE_SAMPLES = 16_384
 FINE_SAMPLES = 262_144
 CHUNK = 32_768
 SAMPLE_SEED = 20_230_715
+# Of a video layer with fewer samples than this a few folds are no share to go by; they count as of so many.
+FEWEST_SEEN = 256
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
     fronts = model.layer_count - 1
     chunks = max(1, total // CHUNK)
     n = min(CHUNK, total)
-    squared, unlit = torch.zeros((), device=device), torch.zeros((), device=device)
+    lit, unlit = torch.zeros((), device=device), torch.zeros((), device=device)
     both, either = torch.zeros(fronts, device=device), torch.zeros(fronts, device=device)
     seen, folded = torch.zeros(fronts + 1, device=device), torch.zeros(fronts + 1, device=device)
     # Sum of errors and number of samples, over the shortest and the longest gap.
@@ -64,8 +66,8 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
         way = torch.randint(2, (n,), generator=generator, device=device)
         near = sampler.at(place, 0, torch.zeros_like(place), way)
         far = sampler.at(place, 0, torch.full_like(place, max(0, len(sampler.gaps) - 1)), way)
-        squared += (model.reconstruct(near.xy, near.t) - near.rgb).square().mean() / chunks
-        unlit += (model.reconstruct(near.xy, near.t, lit=False) - near.rgb).square().mean() / chunks
+        for total_error, colour in zip((lit, unlit), model.reconstructions(near.xy, near.t), strict=True):
+            total_error += (colour - near.rgb).square().mean() / chunks
         visible = model.visibility(near.xy, near.t)
         inside, marked = visible[:, :fronts] > 0.5, near.mattes > 0.5
         both += (inside & marked).sum(0)
@@ -78,12 +80,12 @@ def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
         folded += torch.bincount(layer[_folds(model, near, layer)], minlength=fronts + 1)
     near_px, far_px = (float(total / count) if count else None for total, count in flow)
     return Quality(
-        psnr_db=-10 * math.log10(max(float(squared), 1e-12)),
+        psnr_db=-10 * math.log10(max(float(lit), 1e-12)),
         atlas_psnr_db=-10 * math.log10(max(float(unlit), 1e-12)),
         flow_error_px=near_px,
         far_flow_error_px=far_px,
         matte_iou=float((both / either.clamp_min(1)).min()) if fronts else None,
-        folded_share=float((folded / seen.clamp_min(1)).max()),
+        folded_share=float((folded / seen.clamp_min(FEWEST_SEEN)).max()),
     )
 
 

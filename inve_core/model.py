@@ -343,19 +343,21 @@ class LayeredAtlas(nn.Module):
         out: Tensor = self.lighting(self.lighting_axes.join(places, time))
         return list((out * LIGHT_UNIT).split(len(xy)))
 
-    def reconstruct(self, xy: Tensor, t: Tensor, lit: bool = True) -> Tensor:
-        """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning.
+    def reconstruct(self, xy: Tensor, t: Tensor) -> Tensor:
+        """Colour at pixels [n, 2] of frames t, as the networks remember it: [n, 3], encoded for learning."""
+        return self.reconstructions(xy, t)[0]
 
-        Args:
-            lit: with the lighting term, where the model has one; else the atlas alone.
-        """
+    def reconstructions(self, xy: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """`reconstruct`, and the same without the lighting term: what mappings and atlas alone explain."""
         visible = self.visibility(xy, t)
         layers = range(self.layer_count)
         colours = self.colours([(layer, self.map(layer, xy, t)) for layer in layers])
-        if lit and self.lighting is not None:
-            lights = self.log_lights(xy, t)
-            colours = [colour * light.exp() for colour, light in zip(colours, lights, strict=True)]
-        return torch.stack([visible[:, k, None] * colours[k] for k in layers]).sum(0)
+        unlit = torch.stack([visible[:, k, None] * colours[k] for k in layers]).sum(0)
+        if self.lighting is None:
+            return unlit, unlit
+        lights = self.log_lights(xy, t)
+        lit = torch.stack([visible[:, k, None] * colours[k] * lights[k].exp() for k in layers]).sum(0)
+        return lit, unlit
 
     def forward_fields(self) -> list[Field]:
         """All networks but the inverse mappings: what the losses on pixels train."""

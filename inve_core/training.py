@@ -237,7 +237,7 @@ class Trainer:
         """What is wrong with the present state, in words; None where nothing is."""
         flow_px = quality.flow_error_px or 0.0
         if not math.isfinite(loss) or not math.isfinite(flow_px):
-            return f"the loss was {loss:.3g}"
+            return f"the loss was {loss:.3g}, the flow error {flow_px:.3g} px"
         if flow_px > max(REGRESSED * self.state.best_flow_px, REGRESSED_PX):
             return f"the flow error rose from {self.state.best_flow_px:.3g} to {flow_px:.3g} px"
         if quality.folded_share > FOLDED:

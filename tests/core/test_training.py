@@ -12,6 +12,7 @@ from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.errors import CheckpointError, DeviceError
+from inve_core.measures import measure
 from inve_core.objective import Phase, weighted_losses
 from inve_core.presets import PRESETS, TrainingSettings, preset
 from inve_core.source import ShotSource
@@ -138,6 +139,25 @@ def test_a_loss_that_is_not_finite_is_recovered_from(shot, quick):
     assert any("went wrong" in warning for warning in trainer.report["warnings"])
     assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
     assert trainer.state.rate_factor < 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "flow_px", "folded", "words"),
+    [
+        (0.5, 0.3, 0.0, None),
+        (0.5, 0.9, 0.0, None),  # nine times the best, but under a pixel
+        (0.5, 1.2, 0.0, "the flow error rose from 0.1 to 1.2 px"),
+        (0.5, 0.3, 0.03, "folded over 3.0% of a video layer"),
+        (float("inf"), 0.3, 0.0, "the loss was inf"),
+        (0.5, float("nan"), 0.0, "the flow error nan px"),
+    ],
+)
+def test_what_counts_as_learning_gone_wrong(shot, quick, loss, flow_px, folded, words):
+    trainer = Trainer(shot.clip, quick, device="cpu")
+    trainer.state.best_flow_px = 0.1
+    quality = dataclasses.replace(measure(trainer.model, trainer.sampler, fine=False), folded_share=folded)
+    trouble = trainer._trouble(loss, dataclasses.replace(quality, flow_error_px=flow_px))
+    assert trouble is None if words is None else words in str(trouble)
 
 
 def test_a_mapping_that_folds_is_taken_back(shot, quick):
@@ -292,11 +312,12 @@ class TestLighting:
     def test_without_it_the_picture_is_the_atlas(self, shot):
         xy, t = torch.rand(50, 2) * 90, torch.randint(8, (50,))
         model, visible = shot.model, shot.model.visibility
-        unlit = model.reconstruct(xy, t, lit=False)
+        lit, unlit = model.reconstructions(xy, t)
         colours = [model.colour(layer, model.map(layer, xy, t)) for layer in range(2)]
         expected = sum(visible(xy, t)[:, k, None] * colours[k] for k in range(2))
         assert torch.allclose(unlit, expected, atol=1e-6)
-        assert not torch.allclose(unlit, model.reconstruct(xy, t), atol=1e-4)
+        assert not torch.allclose(unlit, lit, atol=1e-4)
+        assert torch.equal(lit, model.reconstruct(xy, t))
 
     def test_the_paper_has_none(self, shot, quick):
         shapes = dataclasses.replace(quick.shapes, lighting_levels=0)
