@@ -25,8 +25,8 @@ GRIDS = [
     GridSettings(dims=2, levels=4, features=2, log2_table=8, base=4, growth=2.0),
     GridSettings(dims=3, levels=4, features=2, log2_table=9, base=4, growth=1.7),
     # A level too large for copies of its sums, dense and hashed.
-    GridSettings(dims=3, levels=2, features=4, log2_table=12, base=12, growth=2.0),
-    GridSettings(dims=2, levels=1, features=1, log2_table=4, base=6, growth=1.0),
+    GridSettings(dims=3, levels=2, features=2, log2_table=12, base=12, growth=2.0),
+    GridSettings(dims=2, levels=1, features=2, log2_table=4, base=6, growth=1.0),
 ]
 # Single precision; the kernels do the reference's arithmetic in another order.
 TOLERANCE = 1e-6
@@ -46,13 +46,22 @@ def random_points(n: int, dims: int) -> torch.Tensor:
     return torch.cat((borders, torch.rand(n - len(borders), dims)))
 
 
+def random_weight(encoded: torch.Tensor) -> torch.Tensor:
+    return torch.randn(encoded.shape, generator=torch.Generator().manual_seed(2))
+
+
 def gradients(encoded: torch.Tensor, *wanted: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    weight = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(2))
+    weight = random_weight(encoded)
     return torch.autograd.grad((encoded * weight).sum(), wanted)
 
 
-def close(actual: torch.Tensor, expected: torch.Tensor) -> bool:
-    return bool((actual - expected).abs().max() <= TOLERANCE * expected.abs().max())
+def close(actual: torch.Tensor, expected: torch.Tensor, more: float = 0.0) -> bool:
+    return bool((actual - expected).abs().max() <= TOLERANCE * expected.abs().max() + more)
+
+
+def rounding_of_sums(weight: torch.Tensor) -> float:
+    """The most that fixed point may be off: half a step for each point, where all meet in one row."""
+    return len(weight) * 2.0**-31 * float(weight.abs().sum(0).max())
 
 
 @pytest.fixture
@@ -72,8 +81,9 @@ def check_values_and_gradients(kernels, settings, n):
     expected = grid.encode_reference(x)
     actual = kernels.encode(x, grid)
     assert close(actual, expected)
-    for ours, right in zip(gradients(actual, grid.table, x), gradients(expected, grid.table, x), strict=True):
-        assert close(ours, right)
+    ours, right = gradients(actual, grid.table, x), gradients(expected, grid.table, x)
+    assert close(ours[0], right[0], rounding_of_sums(random_weight(expected)))
+    assert close(ours[1], right[1])
 
 
 @pytest.mark.parametrize("settings", GRIDS[:2])
@@ -98,7 +108,7 @@ def check_the_order_of_points_changes_no_bit_of_the_table_gradient(kernels, monk
         results += torch.autograd.grad((encoded * weight[order]).sum(), grid.table)
     assert torch.equal(*results)
     (expected,) = torch.autograd.grad((grid.encode_reference(x) * weight).sum(), grid.table)
-    assert close(results[0], expected)
+    assert close(results[0], expected, rounding_of_sums(weight))
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-28, 1e-20, 1e30])
@@ -108,8 +118,9 @@ def check_gradients_of_any_size(kernels, size):
     (actual,) = torch.autograd.grad(encoded, grid.table, torch.full_like(encoded, size))
     encoded = grid.encode_reference(random_points(50, 2))
     (expected,) = torch.autograd.grad(encoded, grid.table, torch.full_like(encoded, size))
-    # A step of fixed point is 2^-120 at the least.
-    assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-6 * size + 100 * 2.0**-120)
+    # A step of fixed point is 2^-110 at the least.
+    most = rounding_of_sums(torch.full_like(encoded, size)) + 100 * 2.0**-110
+    assert torch.allclose(actual, expected, rtol=1e-5, atol=1e-6 * size + most)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # NumPy's, where the interpreter casts NaN
