@@ -22,7 +22,7 @@ from torch import Tensor
 from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.devices import describe_device, resolve_device
-from inve_core.encodings.backends import grid_backend
+from inve_core.encodings.backends import grid_backend, passed_over
 from inve_core.fields import parameter_groups
 from inve_core.measures import Quality, measure
 from inve_core.model import Geometry, LayeredAtlas
@@ -83,6 +83,7 @@ class Trainer:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: the same seed gives the same result on the same machine.
         resume: folder of an earlier `save`, of the same clip and settings.
+        clip_budget_bytes: the most device memory that the clip may take; see `FrameSlots`.
 
     Raises:
         DeviceError: the device is not there.
@@ -97,6 +98,7 @@ class Trainer:
         device: str = "auto",
         seed: int = 0,
         resume: Path | None = None,
+        clip_budget_bytes: int | None = None,
     ):
         self.clip = clip
         self.settings = settings
@@ -116,10 +118,17 @@ class Trainer:
                 self.model = LayeredAtlas(geometry, transforms, settings.shapes).to(self.device)
         else:
             self.model = checkpoint.load_model(resume, self.device)
-        passed_over = grid_backend(self.device).reason
-        if passed_over is not None and resume is None:
-            self.state.warnings.append(f"learning used the slower torch backend: {passed_over}")
-        self.sampler = Sampler(clip, self.device, settings.foreground_share)
+        slower = passed_over(self.device)
+        if slower and resume is None:
+            self.state.warnings.append(f"learning was slower than it could be: {'; '.join(slower)}")
+        self.sampler = Sampler(
+            clip,
+            self.device,
+            settings.foreground_share,
+            iterations=settings.iterations,
+            seed=seed,
+            budget_bytes=clip_budget_bytes,
+        )
         self._phase = self._phase_now()
         rates = settings.grid_rate, settings.mlp_rate
         self.forward_step = OptimiserStep(
@@ -143,6 +152,7 @@ class Trainer:
         """Train to the end, or on from where an earlier run stopped, yielding after every iteration."""
         while self.state.stage != "done":
             started = time.perf_counter()
+            self.sampler.advance(self.state.iteration + self.state.inverse_iteration)
             if self.state.stage == "learning":
                 self._learn()
             else:

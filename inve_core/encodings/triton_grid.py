@@ -54,6 +54,7 @@ def supports(settings: GridSettings) -> bool:
 def encode(x: Tensor, grid: HashGrid) -> Tensor:
     """What `HashGrid.encode_reference` returns, for single precision x [n, dims] on the grid's device.
 
+    The table may be half; sums are single all the same, and only the table's gradient is rounded at its end.
     The table's gradient has the same bits every time. Nothing waits for the device, so that both passes may
     be captured in a CUDA graph once they have run outside of it (kernels are compiled at their first use).
     """
@@ -248,7 +249,7 @@ def _forward(
     total = tl.zeros([BLOCK, FEATURES], tl.float32)
     for corner in tl.static_range(2**DIMS):
         row = _row(corner, v0, v1, v2, resolution, size, level < dense_levels).to(tl.int64) + offset
-        values = tl.load(table + row[:, None] * FEATURES + features)
+        values = tl.load(table + row[:, None] * FEATURES + features).to(tl.float32)
         total += values * _weight(corner, f0, f1, f2, -1)[:, None]
     width = levels * FEATURES
     tl.store(encoded + points[:, None] * width + level * FEATURES + features, total, mask=inside[:, None])
@@ -319,7 +320,7 @@ def _backward(
                 sem="relaxed",
             )
         if WANTS_X:
-            values = tl.load(table + row * FEATURES + features) * gradient
+            values = tl.load(table + row * FEATURES + features).to(tl.float32) * gradient
             s0 += values * _slope(corner, f0, f1, f2, 0)
             s1 += values * _slope(corner, f0, f1, f2, 1)
             if DIMS == 3:
