@@ -269,7 +269,8 @@ class _Pictures:
         last = first + count
         target.rgb.copy_(_tensor(self.rgb[first:last]))
         target.mattes.copy_(_eight_bits(_tensor(self.mattes[first:last]).to(device)))
-        target.flow.fill_(torch.nan)
+        # A vector is two halves and moves as one number, three times as fast on a CPU.
+        flows, nothing = _pairs(target.flow), _pairs(torch.full((2,), torch.nan).half().to(device))
         for index, flow in enumerate(self.flows):
             ways = (
                 (flow.forward, flow.forward_valid, 0),
@@ -277,14 +278,14 @@ class _Pictures:
             )
             for way, (vectors, valid, start) in enumerate(ways):
                 # Frame t has its flow at t - start, as far as there is any.
-                begin, end = max(first, start), min(last, start + len(vectors))
-                if begin >= end:
-                    continue
+                begin = min(max(first, start), last)
+                end = max(begin, min(last, start + len(vectors)))
                 at = slice(begin - start, end - start)
-                known = _tensor(valid[at]).to(device)[..., None]
-                target.flow[begin - first : end - first, index, way] = torch.where(
-                    known, _tensor(vectors[at]).to(device), torch.nan
-                )
+                into = flows[:, index, way]
+                into[: begin - first] = nothing
+                into[end - first :] = nothing
+                known, offsets = _tensor(valid[at]).to(device), _pairs(_tensor(vectors[at]).to(device))
+                torch.where(known, offsets, nothing, out=into[begin - first : end - first])
 
 
 class _Staging:
@@ -336,6 +337,11 @@ class _Staging:
 
 def _tensor(array: Array) -> Tensor:
     return array if isinstance(array, Tensor) else torch.from_numpy(array)
+
+
+def _pairs(vectors: Tensor) -> Tensor:
+    """[..., 2] float16 seen as [...] int32."""
+    return vectors.view(torch.int32)[..., 0]
 
 
 def _eight_bits(mattes: Tensor) -> Tensor:
