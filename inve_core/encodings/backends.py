@@ -242,18 +242,20 @@ def mismatch(
     """
     from inve_core.encodings.hashgrid import GridSettings, HashGrid
 
-    # The caller's modes and random numbers are not ours to touch.
-    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    # The caller's modes are not ours to touch, nor are torch's own random numbers, which another thread may
+    # be seeding just now.
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode(False), torch.enable_grad():
         for dims, base in ((2, 16), (3, 4)):
             # Dense and hashed levels, of fewer rows and of more than what Triton's code sums in copies.
-            grid = HashGrid(GridSettings(dims, levels=4, features=2, log2_table=11, base=base, growth=1.7))
-            grid.table.data = torch.randn_like(grid.table).to(dtype)
+            settings = GridSettings(dims, levels=4, features=2, log2_table=11, base=base, growth=1.7)
+            grid = HashGrid(settings, generator)
+            grid.table.data = torch.randn(grid.table.shape, generator=generator).to(dtype)
             # Several blocks of points and a part of one, and borders, where dense levels wrap around.
-            x = torch.rand(301, dims)
+            x = torch.rand(301, dims, generator=generator)
             x[:3] = torch.tensor([[0.0], [1.0], [0.5]])
             x[3, 0], x[4, -1] = 0.0, 1.0
-            weight = torch.randn(len(x), grid.output_dims).to(device)
+            weight = torch.randn(len(x), grid.output_dims, generator=generator).to(device)
             grid, x = grid.to(device), x.to(device)
             for wants_x in (True, False):
                 expected = _results(_reference, x, grid, weight, wants_x)

@@ -78,6 +78,10 @@ class HashGrid(nn.Module):
     Call with x [n, dims] inside [0, 1]; returns [n, levels * features], level by level. The table may be
     made half (`table.data = table.data.half()`), for half the memory and bandwidth; positions, interpolation
     and the result stay single.
+
+    Args:
+        settings: its shape.
+        generator: of the first values; torch's own by default.
     """
 
     scales: Tensor  # [levels, 1], as all of these
@@ -85,14 +89,16 @@ class HashGrid(nn.Module):
     sizes: Tensor
     offsets: Tensor
 
-    def __init__(self, settings: GridSettings):
+    def __init__(self, settings: GridSettings, generator: torch.Generator | None = None):
         super().__init__()
         self.settings = settings
         levels = grid_levels(settings)
         self.dense_levels = sum(level.dense for level in levels)
         entries = levels[-1].offset + levels[-1].size
         self.table = nn.Parameter(
-            torch.empty(entries, settings.features).uniform_(-INITIAL_RANGE, INITIAL_RANGE)
+            torch.empty(entries, settings.features).uniform_(
+                -INITIAL_RANGE, INITIAL_RANGE, generator=generator
+            )
         )
 
         def per_level(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
