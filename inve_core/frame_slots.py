@@ -10,6 +10,7 @@ same number of steps, and none is in two. Which frame is in which slot follows f
 alone, so that a resumed run finds the frames that an uninterrupted one would.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from inve_core.devices import free_bytes
 from inve_core.errors import DeviceError
 from inve_core.motion.flow import GapFlow
+from inve_core.threads import mapped_in_threads
 
 # Numpy arrays, or tensors on any device: whoever prepared the clip knows where it was cheapest.
 Array: TypeAlias = "np.ndarray | Tensor"
@@ -84,7 +87,7 @@ class FrameSlots:
         iterations: how long the run is meant to be.
         seed: of the order in which frames take turns.
         budget_bytes: the most that all slots may take; None for half of a GPU's free memory, and without
-            a limit on a CPU, where the clip is in memory anyway.
+            a limit on a CPU, where the clip is in memory anyway. The run can only be repeated with the same.
 
     Attributes:
         rgb: [slots, height, width, 3] uint8.
@@ -114,14 +117,28 @@ class FrameSlots:
         self.device = torch.device(device)
         pictures = _Pictures(rgb, mattes, flows)
         frames, height, width = pictures.shape
-        near = [_near_pixels(pictures.quantised_mattes(t)) for t in range(frames)]
+        with mapped_in_threads(pictures.near_pixels, range(frames), min(8, os.cpu_count() or 1)) as found:
+            near = list(found)
         most = max(1, *map(len, near))
+        stack = _stack_of(flows, (frames, len(flows), 2, height, width, 2), self.device)
         frame_bytes = height * width * (3 + mattes.shape[1] + 8 * len(flows)) + 4 * most
-        slots = _slots(frames, frame_bytes, budget_bytes, self.device)
+        if budget_bytes is None:
+            budget_bytes = int(SHARE_OF_FREE_MEMORY * free_bytes(str(self.device)))
+            # Flow that lies here already needs no more room, where all of it is wanted.
+            if stack is not None and frames * frame_bytes <= budget_bytes + stack.nbytes:
+                budget_bytes += stack.nbytes
+        slots = min(frames, budget_bytes // frame_bytes)
+        if slots < 1:
+            raise DeviceError(
+                f"training on {device} needs room for at least one frame with its flow, "
+                f"{frame_bytes >> 10} KiB, but got {budget_bytes >> 10} KiB; choose a smaller working size, "
+                "or free device memory."
+            )
+        stack = stack if slots == frames else None
         self._rotation = Rotation.of(frames, slots, iterations, seed)
         self._held = np.full(slots, -1)
 
-        self._set = _FrameSet.empty(slots, pictures, most, self.device)
+        self._set = _FrameSet.empty(slots, pictures, most, self.device, flow=stack)
         self.rgb, self.mattes, self.flow = self._set.rgb, self._set.mattes, self._set.flow
         self.near_pixels = self._set.near_pixels
         self._near_counts = torch.zeros(slots, dtype=torch.int64, device=self.device)
@@ -131,7 +148,7 @@ class FrameSlots:
         # Nothing here holds on to the clip where all of it has been copied.
         self._staging: _Staging | None = None
         if slots == frames:
-            self._fill(pictures, near)
+            self._fill(pictures, near, with_flow=stack is None)
         else:
             self._staging = _Staging(pictures, near, most, self.device)
             self.advance(0)
@@ -169,10 +186,10 @@ class FrameSlots:
         torch.cumsum(self._near_counts, 0, out=self.near_ends)
         self._held = wanted
 
-    def _fill(self, pictures: "_Pictures", near: list[np.ndarray]) -> None:
+    def _fill(self, pictures: "_Pictures", near: list[np.ndarray], with_flow: bool) -> None:
         for first in range(0, len(self), FRAMES_AT_ONCE):
             last = min(len(self), first + FRAMES_AT_ONCE)
-            pictures.copy_to(self._set.part(first, last), first)
+            pictures.copy_to(self._set.part(first, last), first, with_flow)
         padded = np.zeros(tuple(self.near_pixels.shape), np.int32)
         for row, pixels in zip(padded, near, strict=True):
             row[: len(pixels)] = pixels
@@ -181,27 +198,17 @@ class FrameSlots:
         torch.cumsum(self._near_counts, 0, out=self.near_ends)
 
 
-def _slots(frames: int, frame_bytes: int, budget_bytes: int | None, device: torch.device) -> int:
-    if budget_bytes is None:
-        if device.type != "cuda":
-            return frames
-        budget_bytes = int(SHARE_OF_FREE_MEMORY * _free_bytes(device))
-    slots = min(frames, budget_bytes // frame_bytes)
-    if slots < 1:
-        raise DeviceError(
-            f"training on {device} needs room for at least one frame with its flow, {frame_bytes >> 10} KiB, "
-            f"but got {budget_bytes >> 10} KiB; choose a smaller working size, or free device memory."
-        )
-    return slots
+def _stack_of(flows: Sequence[GapFlow], shape: tuple[int, ...], device: torch.device) -> Tensor | None:
+    """The one tensor that all flow is a part of, where it lies on the device as the slots would have it.
 
-
-def _free_bytes(device: torch.device) -> int:
-    """What torch could still give out, by the driver and by the limit that this process was given."""
-    free, total = torch.cuda.mem_get_info(device)
-    reserved, taken = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
-    # Since torch 2.7; before, a process has no way to ask for its own limit.
-    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(device)
-    return min(free + reserved, int(share * total)) - taken
+    Whoever made the flow on the device may have put it there, as its `stack`; then it need not be copied.
+    """
+    stack = getattr(flows[0], "stack", None) if flows else None
+    if not isinstance(stack, Tensor) or not all(getattr(flow, "stack", None) is stack for flow in flows):
+        return None
+    fits = stack.shape == shape and stack.dtype == torch.float16 and stack.is_contiguous()
+    # `cuda` and `cuda:0` may be the same device.
+    return stack if fits and stack.device == torch.empty(0, device=device).device else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +222,14 @@ class _FrameSet:
 
     @classmethod
     def empty(
-        cls, count: int, clip: "_Pictures", most: int, device: torch.device, pinned: bool = False
+        cls,
+        count: int,
+        clip: "_Pictures",
+        most: int,
+        device: torch.device,
+        *,
+        pinned: bool = False,
+        flow: Tensor | None = None,
     ) -> "_FrameSet":
         _, height, width = clip.shape
         fronts, gaps = clip.mattes.shape[1], len(clip.flows)
@@ -226,7 +240,7 @@ class _FrameSet:
         return cls(
             make(height, width, 3, dtype=torch.uint8),
             make(fronts, height, width, dtype=torch.uint8),
-            make(gaps, 2, height, width, 2, dtype=torch.float16),
+            make(gaps, 2, height, width, 2, dtype=torch.float16) if flow is None else flow,
             make(most, dtype=torch.int32).zero_(),
         )
 
@@ -259,16 +273,18 @@ class _Pictures:
         count, height, width = self.rgb.shape[:3]
         return count, height, width
 
-    def quantised_mattes(self, t: int) -> np.ndarray:
-        """[fronts, height, width] uint8 of one frame."""
-        return _eight_bits(_tensor(self.mattes[t])).cpu().numpy()
+    def near_pixels(self, t: int) -> np.ndarray:
+        """[k] int32, the pixels of a frame in or near a matte."""
+        return _near_pixels(_eight_bits(_tensor(self.mattes[t])).cpu().numpy())
 
-    def copy_to(self, target: _FrameSet, first: int) -> None:
+    def copy_to(self, target: _FrameSet, first: int, with_flow: bool = True) -> None:
         """Fill a set with the frames from `first` on; its `near_pixels` are not touched."""
         count, device = len(target.rgb), target.rgb.device
         last = first + count
         target.rgb.copy_(_tensor(self.rgb[first:last]))
         target.mattes.copy_(_eight_bits(_tensor(self.mattes[first:last]).to(device)))
+        if not with_flow:
+            return
         # A vector is two halves and moves as one number, three times as fast on a CPU.
         flows, nothing = _pairs(target.flow), _pairs(torch.full((2,), torch.nan).half().to(device))
         for index, flow in enumerate(self.flows):

@@ -120,6 +120,39 @@ class TestSamples:
         assert torch.equal(ours.flow.nan_to_num(99), expected.flow.nan_to_num(99))
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stacked(GapFlow):
+    """As whoever makes flow on the device gives it."""
+
+    stack: torch.Tensor
+
+
+class TestFlowThatIsThereAlready:
+    def flows(self, clip):
+        stack = slots_of(clip).flow.clone()
+        return stack, [Stacked(*vars(flow).values(), stack) for flow in clip.flows]
+
+    def test_it_is_not_copied(self):
+        clip = random_clip()
+        stack, flows = self.flows(clip)
+        slots = FrameSlots(clip.rgb, clip.mattes, flows, "cpu", iterations=1)
+        assert slots.flow is stack
+        place = all_pixels(slots)
+        gap, way = (torch.randint(2, place.shape) for _ in range(2))
+        assert same(gathered(slots, place, gap, way, 9), gathered(slots_of(clip), place, gap, way, 9))
+
+    def test_it_is_where_it_is_not_what_the_slots_need(self):
+        clip = random_clip()
+        stack, flows = self.flows(clip)
+        # One gap only, or not all frames at once: not that tensor's shape.
+        one = FrameSlots(clip.rgb, clip.mattes, flows[:1], "cpu", iterations=1)
+        assert torch.equal(one.flow.nan_to_num(99), stack[:, :1].nan_to_num(99))
+        some = FrameSlots(
+            clip.rgb, clip.mattes, flows, "cpu", iterations=1, budget_bytes=2 * frame_bytes(clip)
+        )
+        assert torch.equal(some.flow.nan_to_num(99), stack[some.frames].nan_to_num(99))
+
+
 class TestDraws:
     def test_a_share_lies_near_the_mattes_all_pixels_there_alike(self):
         clip = random_clip()
