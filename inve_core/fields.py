@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inve_core.encodings.backends import grid_backend
+from inve_core.encodings.backends import triton_part
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
 
 
@@ -54,7 +54,7 @@ class Field(nn.Module):
         # NaN must reach the losses, where it is noticed and recovered from, and not the table as an index:
         # on a GPU that would end the process.
         encoded = self.encoding(x.nan_to_num(nan=0.0).clamp(0.0, 1.0))
-        if encoded.dtype == torch.float32 and grid_backend(x.device).name == "triton":
+        if encoded.dtype == torch.float32 and triton_part("MLP", x.device):
             # Imported here: Triton may be missing where it is not the backend.
             from inve_core.encodings import triton_mlp
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.devices import describe_device, resolve_device
-from inve_core.encodings.backends import grid_backend
+from inve_core.encodings.backends import grid_backend, passed_over, triton_part
 from inve_core.fields import Field
 from inve_core.measures import Looks, Quality, measure
 from inve_core.model import Geometry, LayeredAtlas
@@ -83,6 +83,7 @@ class Trainer:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: the same seed gives the same result on the same machine.
         resume: folder of an earlier `save`, of the same clip and settings.
+        clip_budget_bytes: the most device memory that the clip may take; see `FrameSlots`.
 
     Raises:
         DeviceError: the device is not there.
@@ -97,6 +98,7 @@ class Trainer:
         device: str = "auto",
         seed: int = 0,
         resume: Path | None = None,
+        clip_budget_bytes: int | None = None,
     ):
         self.clip = clip
         self.settings = settings
@@ -105,6 +107,10 @@ class Trainer:
         self.state = TrainingState()
         self.generator = torch.Generator(self.device).manual_seed(seed)
         started = time.perf_counter()
+        # First of all: kernels may still be checked in another thread, which draws random numbers for that.
+        slower = passed_over(self.device)
+        if slower and resume is None:
+            self.state.warnings.append(f"learning was slower than it could be: {'; '.join(slower)}")
         if resume is None:
             motions = parametric_motion(clip.flows, clip.mattes, seed, settings.identity_start)
             geometry = Geometry.of(
@@ -116,10 +122,14 @@ class Trainer:
                 self.model = LayeredAtlas(geometry, transforms, settings.shapes).to(self.device)
         else:
             self.model = checkpoint.load_model(resume, self.device)
-        passed_over = grid_backend(self.device).reason
-        if passed_over is not None and resume is None:
-            self.state.warnings.append(f"learning used the slower torch backend: {passed_over}")
-        self.sampler = Sampler(clip, self.device, settings.foreground_share)
+        self.sampler = Sampler(
+            clip,
+            self.device,
+            settings.foreground_share,
+            iterations=settings.iterations,
+            seed=seed,
+            budget_bytes=clip_budget_bytes,
+        )
         self._phase = self._phase_now()
         self.forward_step = OptimiserStep(self._forward_update(), self.generator)
         inverses = [one for one in self.model.inverses if isinstance(one, Field)]
@@ -141,6 +151,7 @@ class Trainer:
         """Train to the end, or on from where an earlier run stopped, yielding after every iteration."""
         while self.state.stage != "done":
             started = time.perf_counter()
+            self.sampler.advance(self.state.iteration + self.state.inverse_iteration)
             if self.state.stage == "learning":
                 self._learn()
             else:
@@ -190,17 +201,16 @@ class Trainer:
         """Triton's kernels where they work for this model, the reference everywhere else."""
         fields, settings = self.model.forward_fields(), self.settings
         rates = settings.grid_rate, settings.mlp_rate
-        if grid_backend(self.device).name == "triton":
+        if triton_part("training step", self.device):
             # Imported here: Triton may be missing where it is not the backend.
             from inve_core import triton_objective
-            from inve_core.triton_check import step_failure
 
             def objective() -> triton_objective.FusedObjective:
                 return triton_objective.FusedObjective(
                     self.model, self._weights(), settings.batch, self._neighbours(), self._phase
                 )
 
-            if triton_objective.supports(self.model) and step_failure(self.device) is None:
+            if triton_objective.supports(self.model):
                 return FusedUpdate(self._draw, objective, fields, *rates)
         return AutogradUpdate(self._forward_loss, fields, *rates)
 

@@ -1,8 +1,5 @@
 """Whether the fast training step does what the reference does on a device: tried on a small model."""
 
-import functools
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,24 +19,8 @@ TOLERANCE = 1e-3
 _BOXES = (Box(20.0, 10.0, 90.0), Box(10.0, 5.0, 110.0), Box(-20.0, -40.0, 240.0))
 
 
-@functools.cache
-def step_failure(device: str) -> str | None:
-    """Why the fast step cannot be used on a device, also told as a warning; None where it can."""
-    # Whatever goes wrong in there, the reference still works.
-    try:
-        wrong = mismatch(device)
-    except Exception as error:  # noqa: BLE001
-        line = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        wrong = f"its kernels do not run ({line})"
-    if wrong is not None:
-        warnings.warn(
-            f"Training on {device} is slower than it could be: {wrong}.", RuntimeWarning, stacklevel=2
-        )
-    return wrong
-
-
 def mismatch(
-    device: str,
+    device: torch.device | str,
     layers: int = 2,
     lit: bool = True,
     phase: Phase = Phase(True, True),  # noqa: B008 - a frozen value
@@ -108,7 +89,7 @@ def random_model(layers: int, lit: bool) -> LayeredAtlas:
     return model
 
 
-def random_samples(n: int, m: int, fronts: int, device: str) -> Samples:
+def random_samples(n: int, m: int, fronts: int, device: torch.device | str) -> Samples:
     """A batch of which nothing makes sense."""
 
     def places() -> Tensor:

@@ -63,6 +63,7 @@ def supports(settings: GridSettings) -> bool:
 def encode(x: Tensor, grid: HashGrid) -> Tensor:
     """What `HashGrid.encode_reference` returns, for single precision x [n, dims] on the grid's device.
 
+    The table may be half; sums are single all the same, and only the table's gradient is rounded at its end.
     The table's gradient has the same bits every time. Nothing waits for the device, so that both passes may
     be captured in a CUDA graph once they have run outside of it (kernels are compiled at their first use).
     """
@@ -287,7 +288,7 @@ def _forward(
     total = tl.zeros([BLOCK, _FEATURES], tl.float32)
     for corner in tl.static_range(2**DIMS):
         row = _row(corner, v0, v1, v2, resolution, size, level < dense_levels).to(tl.int64) + offset
-        values = tl.load(table + row[:, None] * _FEATURES + features)
+        values = tl.load(table + row[:, None] * _FEATURES + features).to(tl.float32)
         total += values * _weight(corner, f0, f1, f2, -1)[:, None]
     width = levels * _FEATURES
     tl.store(encoded + points[:, None] * width + level * _FEATURES + features, total, mask=inside[:, None])
@@ -351,7 +352,8 @@ def _backward(
             first, second = tl.floor(weight * g0 + 0.5).to(tl.int64), tl.floor(weight * g1 + 0.5).to(tl.int64)
             tl.atomic_add(sums + row + shift, first + (second << 32), mask=inside, sem="relaxed")
         if WANTS_X:
-            values = tl.load(table + row * _FEATURES) * g0 + tl.load(table + row * _FEATURES + 1) * g1
+            first, second = tl.load(table + row * _FEATURES), tl.load(table + row * _FEATURES + 1)
+            values = first.to(tl.float32) * g0 + second.to(tl.float32) * g1
             s0 += values * _slope(corner, f0, f1, f2, 0)
             s1 += values * _slope(corner, f0, f1, f2, 1)
             if DIMS == 3:

@@ -29,6 +29,8 @@ BACKWARD_ROWS = 64
 PROGRAMS = 264
 # Matrix products on tensor cores take no fewer columns.
 LEAST = 16
+# A share of the length of what is compared: a hidden unit near zero may be on in one and not in the other.
+TOLERANCE = 1e-3
 _LAUNCH: dict[str, Any] = {"num_warps": 4}
 
 
@@ -38,6 +40,30 @@ def supports(widths: Sequence[int]) -> bool:
         return False
     inputs, hidden, _, outputs = widths
     return inputs <= 64 and hidden in (16, 32, 64) and outputs <= LEAST
+
+
+def mismatch(device: torch.device) -> str | None:
+    """What the kernels get wrong, values and gradients, or None where they get nothing wrong."""
+    random = torch.Generator().manual_seed(0)
+    # The caller's modes are not ours to touch.
+    with torch.inference_mode(False), torch.enable_grad():
+        for inputs, hidden, outputs in ((16, 64, 2), (28, 32, 3)):
+            x = torch.randn(301, inputs, generator=random).to(device).requires_grad_()
+            shapes = ((hidden, inputs), (hidden, hidden), (outputs, hidden))
+            weights = [
+                (torch.randn(shape, generator=random) / shape[1] ** 0.5).to(device).requires_grad_()
+                for shape in shapes
+            ]
+            weight = torch.randn(301, outputs, generator=random).to(device)
+            right = ((x @ weights[0].t()).relu() @ weights[1].t()).relu() @ weights[2].t()
+            ours = mlp(x, weights)
+            both = [(out, *torch.autograd.grad((out * weight).sum(), [x, *weights])) for out in (ours, right)]
+            for number, (actual, expected) in enumerate(zip(*both, strict=True)):
+                error = float((actual - expected).norm() / expected.norm())
+                if not error <= TOLERANCE:
+                    what = f"gradient {number}" if number else "values"
+                    return f"{what} with {inputs} inputs are off by {error:.1e} of their length"
+    return None
 
 
 def mlp(x: Tensor, weights: Sequence[Tensor], precision: Precision = "tf32x3") -> Tensor:

@@ -9,6 +9,7 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,22 @@ def check_a_gradient_that_is_no_number_is_not_hidden(kernels):
     assert table.isnan().any()
 
 
+@pytest.mark.parametrize("settings", GRIDS[1:3])
+def check_a_half_table_is_read_as_it_is_and_its_gradient_rounded_once(kernels, settings):
+    grid = random_grid(settings)
+    grid.table.data = grid.table.data.half()
+    x = random_points(200, settings.dims).requires_grad_()
+    expected = grid.encode_reference(x)
+    actual = kernels.encode(x, grid)
+    assert actual.dtype == expected.dtype == torch.float32
+    assert close(actual, expected)
+    ours, right = (gradients(encoded, grid.table, x) for encoded in (actual, expected))
+    assert ours[0].dtype == right[0].dtype == torch.float16
+    # The same sums but for single precision's rounding, which tips a few to the next half number.
+    assert (ours[0].float() - right[0].float()).abs().max() <= 2**-10 * right[0].abs().max()
+    assert close(ours[1], right[1])
+
+
 def check_no_points(kernels):
     grid = random_grid(GRIDS[0])
     x = torch.empty(0, 2, requires_grad=True)
@@ -175,46 +192,143 @@ def fresh(monkeypatch):
     """No choice made yet, and none asked for."""
     monkeypatch.delenv(backends.VARIABLE, raising=False)
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    backends._chosen.cache_clear()
+    backends.forget()
     yield monkeypatch
-    backends._chosen.cache_clear()
+    backends.forget()
+
+
+def stand_in(fresh, name: str, module: object) -> None:
+    """Put something in the place of a module of kernels."""
+    fresh.setitem(sys.modules, f"inve_core.encodings.{name}", module)
+    fresh.delattr(f"inve_core.encodings.{name}", raising=False)
+
+
+class Right:
+    encode = staticmethod(lambda x, grid: grid.encode_reference(x))
+
+
+class Wrong:
+    encode = staticmethod(lambda x, grid: 1.01 * grid.encode_reference(x))
+
+
+@pytest.fixture
+def cpu_as_gpu(fresh):
+    """The CPU passes for a GPU, so that what is chosen on one can be seen everywhere."""
+
+    class Device(str):
+        type = "cuda"
+
+    real = backends.mismatch
+    fresh.setattr(backends, "mismatch", lambda device, *args: real(torch.device("cpu"), *args))
+    return Device("cuda:0")
 
 
 def test_a_cpu_runs_the_reference(fresh):
     assert grid_backend("cpu") == GridBackend("torch")
+    assert not backends.triton_part("sampling", "cpu")
+    backends.warm_up("cpu")
+    assert backends.passed_over("cpu") == []
 
 
 def test_an_unknown_backend_is_refused(fresh):
-    fresh.setenv("INVE_BACKEND", "tinycudann")
-    with pytest.raises(DeviceError, match="INVE_BACKEND must be torch, triton or unset, got 'tinycudann'"):
+    fresh.setenv("INVE_BACKEND", "cuda")
+    with pytest.raises(
+        DeviceError, match="INVE_BACKEND must be torch, triton, tinycudann or unset, got 'cuda'"
+    ):
         grid_backend("cpu")
 
 
-def test_a_backend_that_was_asked_for_and_fails_is_an_error(fresh):
-    fresh.setenv("INVE_BACKEND", "triton")
-    with pytest.raises(DeviceError, match=r"INVE_BACKEND=triton needs .* on cpu, but it needs a CUDA device"):
+@pytest.mark.parametrize("name", ["triton", "tinycudann"])
+def test_a_backend_that_was_asked_for_and_fails_is_an_error(fresh, name):
+    fresh.setenv("INVE_BACKEND", name)
+    with pytest.raises(
+        DeviceError, match=rf"INVE_BACKEND={name} needs .* on cpu, but .* needs a CUDA device"
+    ):
         grid_backend("cpu")
 
 
 @pytest.mark.parametrize(
     ("module", "reason"),
-    [(None, "Triton cannot be imported"), (object(), "its kernels do not run"), ("wrong", "wrong results")],
+    [
+        (None, "Triton cannot be imported"),
+        (object(), "the kernels of Triton do not run"),
+        (Wrong, "the kernels of Triton give wrong results"),
+    ],
 )
-def test_a_gpu_where_triton_fails_runs_the_reference_and_says_so(fresh, module, reason):
-    class Wrong:
-        @staticmethod
-        def encode(x, grid):
-            return 1.001 * grid.encode_reference(x)
-
-    fresh.setitem(sys.modules, "inve_core.encodings.triton_grid", Wrong if module == "wrong" else module)
-    fresh.delattr("inve_core.encodings.triton_grid", raising=False)
-    # The CPU passes for a GPU, so that this runs everywhere.
-    fresh.setenv("TRITON_INTERPRET", "1")
-    with pytest.warns(RuntimeWarning, match=f"plain torch: .*{reason}"):
-        chosen = backends._triton_if_it_works(torch.device("cpu"), forced=False)
+def test_a_gpu_where_triton_fails_runs_the_reference_and_says_so(cpu_as_gpu, fresh, module, reason):
+    stand_in(fresh, "triton_grid", module)
+    stand_in(fresh, "tcnn_grid", Wrong)
+    with pytest.warns(RuntimeWarning, match=f"plain torch: .*{reason}.*tinycudann give wrong results"):
+        chosen = backends._chosen(cpu_as_gpu)
     assert chosen.name == "torch"
     assert chosen.reason is not None
     assert reason in chosen.reason
+
+
+def test_a_gpu_where_triton_fails_and_tinycudann_works_runs_that_and_says_so(cpu_as_gpu, fresh):
+    stand_in(fresh, "triton_grid", Wrong)
+    stand_in(fresh, "tcnn_grid", Right)
+    with pytest.warns(RuntimeWarning, match="run on tinycudann, .* Triton give wrong results"):
+        chosen = backends._chosen(cpu_as_gpu)
+    assert chosen.name == "tinycudann"
+    assert "Triton give wrong results" in (chosen.reason or "")
+
+
+def test_triton_comes_first_and_tinycudann_can_be_asked_for(cpu_as_gpu, fresh):
+    for name in ("triton_grid", "tcnn_grid"):
+        stand_in(fresh, name, Right)
+    assert backends._chosen(cpu_as_gpu) == GridBackend("triton")
+    backends.forget()
+    fresh.setenv("INVE_BACKEND", "tinycudann")
+    assert backends._chosen(cpu_as_gpu) == GridBackend("tinycudann")
+
+
+def test_what_is_not_installed_is_called_so(cpu_as_gpu, fresh):
+    fresh.setitem(sys.modules, "tinycudann", None)
+    stand_in(fresh, "triton_grid", Wrong)
+    fresh.delitem(sys.modules, "inve_core.encodings.tcnn_grid", raising=False)
+    with pytest.warns(RuntimeWarning, match="and tinycudann is not installed"):
+        assert backends._chosen(cpu_as_gpu).name == "torch"
+
+
+@pytest.mark.parametrize("found", [None, "rgb of a batch differ"])
+def test_a_part_whose_kernels_are_wrong_is_passed_over_alone(cpu_as_gpu, fresh, found):
+    stand_in(fresh, "triton_grid", Right)
+    kernels = type("Kernels", (), {"mismatch": staticmethod(lambda device: found)})
+    fresh.setitem(sys.modules, "inve_core.triton_sampling", kernels)
+    assert backends._chosen(cpu_as_gpu).name == "triton"
+    if found is None:
+        assert backends._part("sampling", cpu_as_gpu) == (True, None)
+        return
+    with pytest.warns(RuntimeWarning, match=f"runs slower than it could: .*Triton's sampling .*{found}"):
+        in_use, reason = backends._part("sampling", cpu_as_gpu)
+    assert not in_use
+    assert found in (reason or "")
+
+
+def test_who_needs_a_backend_while_it_is_checked_waits(cpu_as_gpu, fresh):
+    """A second check beside the first would compile twice, or wait for the device inside a capture."""
+    checks, inside, go_on = [], threading.Event(), threading.Event()
+
+    def slowly(x, grid):
+        checks.append(threading.get_ident())
+        inside.set()
+        assert go_on.wait(30)
+        return grid.encode_reference(x)
+
+    stand_in(fresh, "triton_grid", type("Slow", (), {"encode": staticmethod(slowly)}))
+    stand_in_part = type("Kernels", (), {"mismatch": staticmethod(lambda device: None)})
+    fresh.setitem(sys.modules, "inve_core.triton_sampling", stand_in_part)
+    fresh.setattr(backends, "_exact", lambda device: cpu_as_gpu)
+    threads = [threading.Thread(target=backends.warm_up, args=("cuda",)) for _ in range(2)]
+    threads[0].start()
+    assert inside.wait(30)
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert set(checks) == {checks[0]}
+    assert grid_backend("cuda").name == "triton"
 
 
 def test_the_reference_can_be_asked_for(fresh):

@@ -123,3 +123,18 @@ def test_works_inside_a_cuda_graph(settings):
             weight.normal_()
         graph.replay()
         assert all(torch.equal(a, b) for a, b in zip(captured, step(), strict=True))
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("settings", GRIDS)
+def test_a_half_table_is_read_as_it_is_and_its_gradient_rounded_once(settings, n):
+    grid, x, weight = random_case(settings, n)
+    grid.table.data = grid.table.data.half()
+    expected, actual = grid.encode_reference(x), grid(x)
+    assert actual.dtype == expected.dtype == torch.float32
+    assert (actual - expected).abs().max() <= 2e-6 * expected.abs().max()
+    ours, right = (gradients(encoded, weight, grid.table, x) for encoded in (actual, expected))
+    assert ours[0].dtype == right[0].dtype == torch.float16
+    # The same sums but for single precision's rounding, which tips a few to the next half number.
+    assert (ours[0].float() - right[0].float()).abs().max() <= 2**-10 * right[0].float().abs().max()
+    assert (ours[1] - right[1]).abs().max() <= 2e-6 * right[1].abs().max()
