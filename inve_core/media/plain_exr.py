@@ -3,8 +3,8 @@
 OpenEXR takes longer to write a file that it does not even compress than it takes to render it: 10 ms for a
 frame of 768x432, over 100 ms for one of 4K. Without compression the format is plain: after the header comes
 an offset for each line, then each line's number, its size, and its channels one after the other, sorted by
-name ("OpenEXR File Layout", openexr.com). The header is still OpenImageIO's own, and so is the slow twin, which
-:func:`inve_core.media.exr.write_exr` takes for all other files: both make the same bytes.
+name ("OpenEXR File Layout", openexr.com). The header is still OpenImageIO's own, and so is the slow twin,
+which :func:`inve_core.media.exr.write_exr` takes for all other files: both make the same bytes.
 """
 
 import functools
@@ -51,7 +51,7 @@ def write_plain(descriptor: int, header: bytes, pixels: FloatArray, first_line: 
         lines["head"]["number"] = np.arange(first_line + top, first_line + top + len(band))
         lines["head"]["bytes"] = line_bytes - _LINE_HEAD.itemsize
         lines["samples"] = band[:, :, ::-1].transpose(0, 2, 1)
-        _write_all(descriptor, memoryview(lines.view(np.uint8).reshape(-1)), lines_at + line_bytes * top)
+        _write_all(descriptor, lines.view(np.uint8).reshape(-1).data, lines_at + line_bytes * top)
 
     band_lines = max(1, _BAND_BYTES // line_bytes)
     tops = range(0, height, band_lines)

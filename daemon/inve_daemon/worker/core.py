@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inve_core.edits import EditStack
-    from inve_core.media.exr import Part
+    from inve_core.media.exr import Compression, Part
     from inve_core.media.pictures import Picture
     from inve_core.rendering import Rendered, Renderer
     from inve_core.source import ShotSource
@@ -118,17 +118,34 @@ class InveCore:
 
         read_texture(path)
 
-    def exr_bytes(self, picture: "Picture", parts: "Sequence[Part]", bits: int | None) -> bytes:
+    def exr_bytes(
+        self, picture: "Picture", parts: "Sequence[Part]", bits: int | None, compression: "Compression"
+    ) -> bytes:
         """A picture with its parts as an EXR file in memory."""
         from inve_core.media.exr import exr_bytes
 
-        return exr_bytes(picture, bits=bits, parts=parts)
+        return exr_bytes(picture, bits=bits, parts=parts, compression=compression)
 
-    def write_exr(self, path: Path, rendered: "Rendered", bits: int | None) -> None:
+    def write_exr(
+        self,
+        path: Path,
+        rendered: "Rendered",
+        bits: int | None,
+        compression: "Compression",
+        *,
+        synced: bool = True,
+    ) -> None:
         """Write a rendered frame with its parts; the file appears whole or not at all."""
         from inve_core.media.exr import write_exr
 
-        write_exr(path, rendered.picture, bits=bits, parts=rendered.parts)
+        write_exr(
+            path,
+            rendered.picture,
+            bits=bits,
+            parts=rendered.parts,
+            compression=compression,
+            synced=synced,
+        )
 
     def output_path(self, pattern: str, frame: int) -> Path:
         """The file to write a frame to."""
