@@ -114,6 +114,9 @@ class FakeCore(InveCore):
             raise DeviceError(f"The device {name!r} is not there; use --device cpu.")
         return "cpu", "a fake"
 
+    def import_all(self) -> None:
+        """There is no torch here."""
+
     def trainer(self, source: Any, **options: Any) -> FakeTrainer:
         for done in range(3):
             options["on_progress"]("reading", done, 3)

@@ -32,6 +32,13 @@ class InveCore:
         device = resolve_device(name)
         return device, describe_device(device)
 
+    def import_all(self) -> None:
+        """Import what the first orders would otherwise wait for."""
+        import inve_core.clip
+        import inve_core.rendering
+        import inve_core.tracking
+        import inve_core.training  # noqa: F401
+
     def find_files(
         self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
     ) -> list[str]:

@@ -90,6 +90,11 @@ class Worker:
         self._tasks = Tasks(self._core, files, device, self._scheduler, self._pace)
         self._sender.send({"event": "ready", "device": device, "device_name": device_name})
         threading.Thread(target=self._read_orders, name="orders", daemon=True).start()
+        self._core.import_all()
+        # torch and its like are 190,000 objects, which the garbage collector went through in 55 ms now and
+        # then, in the middle of someone's stroke. They stay for ever and need no looking at.
+        gc.collect()
+        gc.freeze()
         self._scheduler.run()
 
     def _read_orders(self) -> None:
