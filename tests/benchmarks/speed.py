@@ -20,6 +20,7 @@ go on. `--quick` does a little of each, in about two minutes on two cores.
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -35,7 +36,7 @@ from speed_clips import Pattern, find_clip, variant
 from speed_daemon import clip_to_files, make_editable, percentiles, running_daemon, stroke_to_picture
 from speed_growth import growth
 from speed_plan import FULL, MARKS, QUICK, Plan
-from speed_rendering import render, strokes_growth
+from speed_rendering import painted, render, strokes_growth
 from speed_table import Row, table, write_curve
 from speed_training import quality, step
 
@@ -48,6 +49,7 @@ CHILDREN: dict[str, Callable[[dict[str, Any]], Any]] = {
     "quality": quality,
     "render": render,
     "growth": growth,
+    "painted": painted,
     "strokes": strokes_growth,
 }
 SECTIONS = ("step", "ready", "quality", "render", "latency", "growth")
@@ -185,6 +187,36 @@ class Benchmark:
                 "times",
             )
         )
+
+        if importlib.util.find_spec("painting") is not None:
+            self._painted()
+
+    def _painted(self) -> None:
+        """Frames a second on the device alone, against painting each edit on every pixel."""
+        targets = {"768x432, 1 strokes": "1,000 frames/s", "4K, 1 strokes": "60 frames/s"}
+        strokes = list(self.plan.growth_strokes)
+        found = self.measured("painted", {"strokes": strokes, "quick": self.plan is QUICK})
+        self.found["painted"] = found
+        for name, one in found.items():
+            per_s, slow_ms = one["on_device_frames_per_s"], one.get("reference_ms")
+            self.rows.append(
+                Row(
+                    f"painted on the device, {name}",
+                    per_s,
+                    "frames/s",
+                    None if slow_ms is None else 1e3 / slow_ms,
+                    more_is_better=True,
+                    target=targets.get(name, ""),
+                )
+            )
+            self.rows.append(
+                Row(
+                    "... plate from the host and back; reference: not baked",
+                    one["cached_ms"],
+                    "ms",
+                    one["uncached_ms"],
+                )
+            )
 
     def latency(self) -> None:
         """The daemon over its socket."""

@@ -108,6 +108,25 @@ def render(arguments: Arguments) -> dict[str, Any]:
     }
 
 
+def painted(arguments: Arguments) -> dict[str, Any]:
+    """A child's measurement: frames painted with plates and results on the device (see `painting.py`)."""
+    import painting
+
+    device = resolve_device(arguments["device"])
+    results = {}
+    for name, (width, height) in painting.SIZES.items():
+        if arguments["quick"] and name == "4K":
+            continue
+        renderer = painting.make_renderer(width, height, 24, device)
+        for count in arguments["strokes"]:
+            stack = painting.make_strokes(count, width, height, 24)
+            batch = 1 if name == "4K" else 16
+            results[f"{name}, {count:,} strokes"] = painting.measure(
+                renderer, stack, batch, REPEATS, by_edit=count == 1
+            )
+    return results
+
+
 def strokes_growth(arguments: Arguments) -> list[dict[str, Any]]:
     """A child's measurement: a frame with more and more strokes, first and from the cache."""
     device = resolve_device(arguments["device"])

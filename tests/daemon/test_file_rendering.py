@@ -32,7 +32,9 @@ class Frame:
 class Run:
     """A rendering with a writer of the test's own."""
 
-    def __init__(self, write: Callable[[int], None], count: int = 12, renderer: object = None) -> None:
+    def __init__(
+        self, write: Callable[[int], None], count: int = 12, prefetch: Callable[[int], None] | None = None
+    ) -> None:
         self.rendered: list[int] = []
         self.written: set[int] = set()
         self.told: list[dict[str, Any]] = []
@@ -54,9 +56,8 @@ class Run:
             with self._lock:
                 self.written.add(frame)
 
-        self.steps = FileRendering(renderer, render, write_frame, list(range(count))).run(  # type: ignore[arg-type]
-            self.task, self.scheduler
-        )
+        pipeline = FileRendering(render, prefetch, write_frame, list(range(count)))  # type: ignore[arg-type]
+        self.steps = pipeline.run(self.task, self.scheduler)
 
     def to_end(self) -> int:
         while True:
@@ -140,16 +141,13 @@ def test_a_generator_that_is_closed_lets_go_of_its_threads() -> None:
 
 
 def test_coming_plates_are_read_ahead_once_each() -> None:
-    class Reader:
-        def __init__(self) -> None:
-            self.asked: list[int] = []
+    asked = []
 
-        def prefetch(self, frame: int) -> None:
-            self.asked.append(frame)
-            if frame == 3:
-                raise errors.MediaError("damaged")
+    def prefetch(frame: int) -> None:
+        asked.append(frame)
+        if frame == 3:
+            raise errors.MediaError("damaged")
 
-    reader = Reader()
-    run = Run(lambda frame: None, renderer=reader)
+    run = Run(lambda frame: None, prefetch=prefetch)
     run.to_end()
-    assert sorted(reader.asked) == list(range(1, 12))
+    assert sorted(asked) == list(range(1, 12))

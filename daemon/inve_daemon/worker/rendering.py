@@ -19,7 +19,7 @@ from inve_daemon.worker.core import InveCore
 from inve_daemon.worker.scheduler import Scheduler, Steps, Task
 
 if TYPE_CHECKING:
-    from inve_core.rendering import Rendered, Renderer
+    from inve_core.rendering import Rendered
 
 log = logging.getLogger("inve.worker")
 
@@ -102,21 +102,21 @@ class FileRendering:
     thread are finished.
 
     Args:
-        renderer: of the shot. Where it has `prefetch(frame)`, that is called in threads for the next frames.
         render: renders a frame.
+        prefetch: reads a frame's plate ahead, where the renderer can do that; called in threads.
         write: writes a rendered frame to its file; called in threads.
         frames: which, in order.
     """
 
     def __init__(
         self,
-        renderer: "Renderer",
         render: RenderFrame,
+        prefetch: Callable[[int], object] | None,
         write: Callable[[int, "Rendered"], None],
         frames: list[int],
     ) -> None:
-        self._prefetch: Callable[[int], object] | None = getattr(renderer, "prefetch", None)
         self._render = render
+        self._prefetch = prefetch
         self._write = write
         self._frames = frames
         self._writers = min(_MOST_WRITERS, os.cpu_count() or 1)

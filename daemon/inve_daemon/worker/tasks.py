@@ -1,5 +1,6 @@
 """What the worker can do, each thing as a generator that yields where others may have their turn."""
 
+import functools
 import hashlib
 import math
 import os
@@ -234,7 +235,10 @@ class Tasks:
             roots.admit(str(targets[frame]), "the output")
             self._core.write_exr(targets[frame], rendered, args["bits"], args["compression"])
 
-        rendering = FileRendering(renderer, self._frame_renderer(renderer, args), write, list(targets))
+        ahead = getattr(renderer, "prefetch", None)
+        prefetch = None if ahead is None else functools.partial(ahead, scale=args["scale"])
+        render = self._frame_renderer(renderer, args)
+        rendering = FileRendering(render, prefetch, write, list(targets))
         touched = yield from rendering.run(task, self._scheduler)
         paths = [str(path) for path in targets.values()]
         return {"frames": len(paths), "touched": touched, "first_path": paths[0], "last_path": paths[-1]}
