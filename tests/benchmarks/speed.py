@@ -33,7 +33,14 @@ from quality_clips import save_clip
 from ready import measure as measure_ready
 from speed_children import REFERENCE, child
 from speed_clips import Pattern, find_clip, variant
-from speed_daemon import clip_to_files, make_editable, percentiles, running_daemon, stroke_to_picture
+from speed_daemon import (
+    clip_to_files,
+    learning,
+    make_editable,
+    percentiles,
+    running_daemon,
+    stroke_to_picture,
+)
 from speed_growth import growth
 from speed_plan import FULL, MARKS, QUICK, Plan
 from speed_rendering import painted, render, strokes_growth
@@ -82,6 +89,7 @@ class Benchmark:
             "span": self.span,
             "preset": plan.preset,
             "working_size": plan.working_size,
+            "iterations": plan.iterations,
         }
 
     def run(self, section: str) -> None:
@@ -135,7 +143,7 @@ class Benchmark:
         names = ("frames", "mattes", "preset", "device")
         arguments = {name: self.common[name] for name in names} | {"seed": 0}
         if self.plan is QUICK:
-            # `ready` has neither a span nor a working size; a quick look is had from `quality`.
+            print("ready: takes the whole clip, and is left out of --quick", file=sys.stderr)
             return
         result = child("ready", arguments)
         if "failed" in result:
@@ -254,6 +262,14 @@ class Benchmark:
                     self.rows.append(Row(what, alike["total_p50_ms"], "ms", slow["total_p50_ms"]))
                     self.rows.append(Row(f"opened and asked for until editable, {name}", editable_s, "s"))
                 make_editable(client, "whole", whole, plan.working_size)
+                name = plan.sizes[0][0]
+                with learning(client, "whole", plan.preset, plan.working_size):
+                    busy, _ = stroke_to_picture(client, name, plan.reference_strokes)
+                found["while learning"] = busy
+                for share in (50, 99):
+                    what = f"stroke to picture, {name}, while another shot is learned, p{share}"
+                    idle = found[name]["alike"][f"total_p{share}_ms"]
+                    self.rows.append(Row(what, busy[f"total_p{share}_ms"], "ms", idle, grows=True))
                 files = clip_to_files(client, "whole", self.scratch / "out")
                 found["files"] = files
                 what = f"{files['frames']} frames edited and on disk, half-float ZIP EXR"

@@ -71,6 +71,21 @@ def make_editable(client: Client, shot: str, clip: Pattern, working_size: int | 
     return seconds
 
 
+@contextlib.contextmanager
+def learning(client: Client, shot: str, preset: str, working_size: int | None) -> Iterator[None]:
+    """A shot is being learned, past its preparation; cancelled at the end."""
+    job = client.train(shot, preset=preset, working_size=working_size, seed=1)
+    deadline = time.perf_counter() + TRAIN_S
+    while client.describe_job(job)["progress"]["stage"] != "learning" and time.perf_counter() < deadline:
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        client.cancel(job)
+        with contextlib.suppress(Cancelled):
+            client.wait_job(job, timeout_s=TRAIN_S)
+
+
 def stroke_to_picture(
     client: Client, shot: str, strokes: int, **how: Any
 ) -> tuple[dict[str, float], list[dict[str, float]]]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from speed_rendering import REPEATS, seconds_each, source_of, strokes
-from speed_training import endless, iterations_per_s, peak_gib, plan_of, wait_for
+from speed_training import endless, iterations_per_s, loaded, peak_gib, plan_of, wait_for
 
-from inve_core.clip import load_clip
 from inve_core.devices import resolve_device
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
@@ -25,7 +24,7 @@ def growth(arguments: Mapping[str, Any]) -> dict[str, Any]:
     settings = plan_of(arguments).settings
     started = time.perf_counter()
     source = source_of(arguments)
-    clip = load_clip(source, settings.working_size, settings.longest_gap)
+    clip = loaded(source, settings, device)
     loaded_s = time.perf_counter() - started
     started = time.perf_counter()
     trainer = Trainer(clip, endless(settings), device=device, seed=0)

@@ -14,14 +14,15 @@ class Plan:
     """Amounts.
 
     Attributes:
-        preset, working_size: what is learned for steps and quality.
+        preset, working_size, iterations: what is learned for steps and quality; the preset's own where None.
         frames: most frames of the clip that are used for them.
         warm_up: iterations before the clock starts: compilation, capture.
         step_s: seconds of steps, and of the reference's.
         reference_s: the longest that the reference learns towards the marks.
         sizes: of the source for the latency, name and (width, height).
         shot_frames: frames of the shots that latency is measured on.
-        strokes, reference_strokes: strokes sent, one after the other.
+        strokes, reference_strokes: strokes sent, one after the other; `reference_strokes` also of those that
+            are sent while another shot is learned.
         growth_frames, growth_sizes, growth_strokes: what is made larger, step by step.
         growth_s: seconds of steps for each.
         limited: frames and size of the clip that must do with `limit_gib` of device memory.
@@ -29,6 +30,7 @@ class Plan:
 
     preset: str = "fast"
     working_size: int | None = None
+    iterations: int | None = None
     frames: int = 70
     warm_up: int = 150
     step_s: float = 4.0
@@ -53,13 +55,19 @@ class Plan:
     def settings(self) -> TrainingSettings:
         """Of the training."""
         settings = PRESETS[self.preset]
-        return settings if self.working_size is None else replace(settings, working_size=self.working_size)
+        if self.working_size is not None:
+            settings = replace(settings, working_size=self.working_size)
+        if self.iterations is not None:
+            fewer = min(settings.inverse_iterations, self.iterations)
+            settings = replace(settings, iterations=self.iterations, inverse_iterations=fewer)
+        return settings
 
 
 FULL = Plan()
 QUICK = Plan(
     preset="preview",
     working_size=128,
+    iterations=100,
     frames=6,
     warm_up=3,
     step_s=2.0,

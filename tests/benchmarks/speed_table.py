@@ -51,6 +51,8 @@ def table(rows: Sequence[Row], *, on_gpu: bool) -> str:
         value, reference = (shown(v, row.unit) if absolute else "" for v in (row.value, row.reference))
         if row.value is None:
             value = "not reached"
+        elif not absolute and row.ratio is None:
+            continue
         ratio = ""
         if row.ratio is not None:
             ratio = f"{row.ratio:.3g} times {'as much' if row.grows else 'better'}"

@@ -11,9 +11,10 @@ import torch
 from quality_clips import saved_clip
 from speed_plan import FALLING, MARKS, Plan
 
-from inve_core.clip import load_clip, open_source
+from inve_core.clip import Clip, ShotSource, load_clip, open_source
 from inve_core.devices import resolve_device
 from inve_core.encodings.backends import grid_backend
+from inve_core.presets import TrainingSettings
 from inve_core.training import Trainer
 
 Arguments = Mapping[str, Any]
@@ -34,7 +35,13 @@ def peak_gib(device: str) -> float:
 
 def plan_of(arguments: Arguments) -> Plan:
     """The part of the plan that decides what is learned."""
-    return Plan(preset=arguments["preset"], working_size=arguments["working_size"])
+    names = ("preset", "working_size", "iterations")
+    return Plan(**{name: arguments[name] for name in names})
+
+
+def loaded(source: ShotSource, settings: TrainingSettings, device: str) -> Clip:
+    """The clip as *Prepare* reads it for a training on a device."""
+    return load_clip(source, settings.working_size, settings.longest_gap)
 
 
 def iterations_per_s(trainer: Trainer, device: str, warm_up: int, seconds: float) -> float:
@@ -52,7 +59,7 @@ def iterations_per_s(trainer: Trainer, device: str, warm_up: int, seconds: float
     return (done - before) / (time.perf_counter() - started)
 
 
-def endless(settings: Any) -> Any:
+def endless(settings: TrainingSettings) -> TrainingSettings:
     """The same training without an end, with all losses on all the time."""
     return replace(settings, iterations=1_000_000, least_iterations=1_000_000)
 
@@ -79,7 +86,7 @@ def quality(arguments: Arguments) -> dict[str, Any]:
     started = time.perf_counter()
     span = arguments["span"]
     source = open_source(arguments["frames"], arguments["mattes"], None if span is None else tuple(span))
-    clip = load_clip(source, settings.working_size, settings.longest_gap)
+    clip = loaded(source, settings, device)
     trainer = Trainer(clip, settings, device=device, seed=0)
     trainer.forward_step.eager_only = arguments["eager"]
     prepared_s = time.perf_counter() - started

@@ -79,6 +79,7 @@ def test_the_table_shows_times_of_a_gpu_only():
     assert on_gpu[6] == "| marks | not reached | 4 s |  |  |"
     on_cpu = table(rows, on_gpu=False).splitlines()
     assert on_cpu[2] == "| steps |  |  | 20 times better | 18 times |"
+    assert len(on_cpu) == 7
     assert on_cpu[5] == "| cache | 2.5 times |  |  |  |"
 
 
