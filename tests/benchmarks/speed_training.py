@@ -59,6 +59,17 @@ def iterations_per_s(trainer: Trainer, device: str, warm_up: int, seconds: float
     return (done - before) / (time.perf_counter() - started)
 
 
+def steps_alone_per_s(trainer: Trainer, device: str, seconds: float) -> float:
+    """The same without the looks and whatever else a run does between two steps."""
+    wait_for(device)
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        trainer.forward_step(0.1)
+        done += 1
+    wait_for(device)
+    return done / (time.perf_counter() - started)
+
+
 def endless(settings: TrainingSettings) -> TrainingSettings:
     """The same training without an end, with all losses on all the time."""
     return replace(settings, iterations=1_000_000, least_iterations=1_000_000)
@@ -73,6 +84,7 @@ def step(arguments: Arguments) -> dict[str, Any]:
     rate = iterations_per_s(trainer, device, arguments["warm_up"], arguments["seconds"])
     return {
         "iterations_per_s": rate,
+        "steps_alone_per_s": steps_alone_per_s(trainer, device, arguments["seconds"] / 2),
         "peak_gib": peak_gib(device),
         "backend": grid_backend(device).name,
         "captured": trainer.forward_step.captured,
