@@ -311,6 +311,14 @@ def test_uncompressed_parts_and_other_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_picture(tmp_path / "b.exr").pixels, pixels[1:4, 2:])
 
 
+@pytest.mark.parametrize("compression", ["zip", "none"])
+def test_bytes_where_there_are_no_files_in_memory(monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
+    picture = picture_of(np.linspace(0, 1, 6 * 5 * 4, dtype=np.float16).reshape(6, 5, 4))
+    expected = exr_bytes(picture, compression=compression)
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert exr_bytes(picture, compression=compression) == expected
+
+
 def test_a_disk_that_fills_up_under_one_band_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,25 @@ def test_a_cancel_begins_no_further_frame_and_waits_for_those_being_written() ->
     assert run.written == writing
 
 
+def test_a_training_has_the_time_that_writers_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(rendering, "wait", lambda futures, timeout, return_when: waits.append(timeout))
+    monkeypatch.setattr(rendering.os, "cpu_count", lambda: 1)
+    go = threading.Event()
+    run = Run(lambda frame: go.wait(20) and None)
+    for _ in range(6):
+        next(run.steps)
+    alone = set(waits)
+    waits.clear()
+    for number in (2, 3):
+        run.scheduler.add(Task(number, run.told.append, long=True), iter(()))  # type: ignore[arg-type]
+    next(run.steps)
+    assert alone == {rendering._WAIT_S}
+    assert waits == [0.0]
+    go.set()
+    run.steps.close()
+
+
 def test_a_generator_that_is_closed_lets_go_of_its_threads() -> None:
     before = threading.active_count()
     run = Run(lambda frame: None)

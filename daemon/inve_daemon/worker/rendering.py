@@ -152,9 +152,9 @@ class FileRendering:
                     yield
                     if not self._full():
                         break
-                    self._wait()
+                    self._wait(scheduler)
             while self._in_flight:
-                self._wait()
+                self._wait(scheduler)
                 self._take_written(task, started)
                 scheduler.check(task)
                 yield
@@ -164,9 +164,10 @@ class FileRendering:
         waiting_bytes = sum(one.bytes for one in self._in_flight)
         return len(self._in_flight) > self._writers + 1 or waiting_bytes > IN_FLIGHT_BYTES
 
-    def _wait(self) -> None:
-        # Not for long: edits of other shots and a cancel may come in meanwhile.
-        wait([one.written for one in self._in_flight], timeout=_WAIT_S, return_when=FIRST_COMPLETED)
+    def _wait(self, scheduler: Scheduler) -> None:
+        # Not for long: a stroke or a cancel may come in meanwhile. A training has better use for the time.
+        timeout_s = 0.0 if scheduler.crowded else _WAIT_S
+        wait([one.written for one in self._in_flight], timeout=timeout_s, return_when=FIRST_COMPLETED)
 
     def _take_written(self, task: Task, started: float) -> None:
         frames = []
