@@ -45,7 +45,7 @@ def save_trainer(trainer: "Trainer", folder: Path) -> None:
     unfinished = trainer.state.stage != "done"
     steps = (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)) if unfinished else ()
     for name, step in steps:
-        for index, values in step.optimiser.state_dict()["state"].items():
+        for index, values in step.moments().items():
             tensors |= {
                 f"{name}.{index}.{key}": torch.as_tensor(value).cpu() for key, value in values.items()
             }

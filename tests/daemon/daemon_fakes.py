@@ -117,6 +117,9 @@ class FakeCore(InveCore):
     def import_all(self) -> None:
         """There is no torch here."""
 
+    def backend(self, device: str) -> tuple[str, list[str]]:
+        return "fake", ["the real one is not here"]
+
     def trainer(self, source: Any, **options: Any) -> FakeTrainer:
         for done in range(3):
             options["on_progress"]("reading", done, 3)

@@ -101,7 +101,9 @@ class PictureAnswers(Group):
                 [one["path"] for one in described if "path" in one],
                 [one["bytes"] for one in described if "path" in one],
             )
-            answer.give({"frames": described, "revision": revision}, result["pictures"])
+            answer.give(
+                {"frames": described, "revision": revision, "backend": result["backend"]}, result["pictures"]
+            )
 
         self.ask_worker("render", args, answer, give)
 

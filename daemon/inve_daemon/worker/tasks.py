@@ -198,6 +198,10 @@ class Tasks:
         self._models.move_to_end(key)
         return found
 
+    def _backend(self) -> str:
+        name, _ = self._core.backend(self._device)
+        return name
+
     def _edits(self, args: Message) -> "EditStack":
         """The edit stack of an order; the same one again is not decoded again."""
         digest = hashlib.sha256(args["stack"]).digest()
@@ -208,7 +212,8 @@ class Tasks:
     def _render(self, task: Task, args: Message) -> Steps:
         renderer = self._renderer(args)
         yield
-        return (yield from render_inline(self._core, self._frame_renderer(renderer, args), args))
+        answer = yield from render_inline(self._core, self._frame_renderer(renderer, args), args)
+        return {**answer, "backend": self._backend()}
 
     def _frame_renderer(self, renderer: "Renderer", args: Message) -> "Callable[[int], Rendered]":
         """Renders a frame as an order wants it."""
@@ -241,7 +246,13 @@ class Tasks:
         rendering = FileRendering(render, prefetch, write, list(targets))
         touched = yield from rendering.run(task, self._scheduler)
         paths = [str(path) for path in targets.values()]
-        return {"frames": len(paths), "touched": touched, "first_path": paths[0], "last_path": paths[-1]}
+        return {
+            "frames": len(paths),
+            "touched": touched,
+            "first_path": paths[0],
+            "last_path": paths[-1],
+            "backend": self._backend(),
+        }
 
     def _track(self, task: Task, args: Message) -> Steps:
         renderer = self._renderer(args)
