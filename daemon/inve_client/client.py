@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence, Union
 
-from . import transport
+from . import sharing, transport
 from .connection import Connection, expect
 from .endpoints import Endpoint, default_endpoint, parse
 from .errors import BadMessage
@@ -22,10 +23,14 @@ WORK_S = 300.0
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """One rendered frame: `exr` is a whole EXR file; `touched` counts the pixels that edits changed."""
+    """One rendered frame: `exr` is a whole EXR file; `touched` counts the pixels that edits changed.
+
+    Where daemon and client share a machine `exr` is a view of memory that the daemon filled, else bytes. Both
+    can be written to a file, sliced and compared alike; `bytes(frame.exr)` copies it.
+    """
 
     frame: int
-    exr: bytes
+    exr: Union[bytes, memoryview]
     touched: int
 
 
@@ -48,6 +53,7 @@ class Client:
         self.name = name
         self._connection = Connection(self.endpoint, transport.RequestSocket)
         self._events_endpoint: Optional[Endpoint] = None
+        self._can_share = os.name == "posix"
 
     def __enter__(self) -> Client:
         return self
@@ -306,6 +312,8 @@ class Client:
         region: Optional[tuple[int, int, int, int]] = None,
         layers: bool = False,
         bits: Optional[int] = None,
+        compression: Optional[str] = None,
+        shared: Optional[bool] = None,
     ) -> list[RenderedFrame]:
         """Edited frames, as EXR in memory.
 
@@ -316,19 +324,51 @@ class Client:
             region: x, y, width, height in pixels of the result; all of it by default.
             layers: also one part per edit layer and per video layer's matte and uv.
             bits: 16 or 32; the plate's own by default.
+            compression: "zip" or "none", which is much faster to make and to read; by default "none" over
+                ipc, where pictures stay on the machine, and "zip" over tcp, which may be a tunnel.
+            shared: ask for pictures in shared memory, which saves several copies of them; by default over
+                ipc.
         """
-        fields = {**_render_fields(shot, frames, scale, region, layers, bits), "out": None}
-        reply = self._connection.request("render", fields, timeout_s=WORK_S)
+        local = self.endpoint.transport == "ipc"
+        fields = {
+            **_render_fields(shot, frames, scale, region, layers, bits),
+            "compression": compression or ("none" if local else "zip"),
+            "out": None,
+        }
+        if (local and self._can_share) if shared is None else shared:
+            found = self._render(fields, shared=True)
+            if found is not None:
+                return found
+            # As in a container of its own, which has another shared memory.
+            self._can_share = False
+        answered = self._render(fields, shared=False)
+        assert answered is not None
+        return answered
+
+    def _render(self, fields: Json, *, shared: bool) -> Optional[list[RenderedFrame]]:
+        """Frames inline; None where they are in a shared memory that is not ours."""
+        reply = self._connection.request("render", {**fields, "shared": shared}, timeout_s=WORK_S)
         described = expect(reply.result, "frames", list)
-        if len(described) != len(reply.attachments):
+        by_path = [isinstance(one, dict) and "path" in one for one in described]
+        if len(described) - sum(by_path) != len(reply.attachments):
             raise BadMessage(
-                f"A render of {len(described)} frames must bring as many pictures, "
-                f"got {len(reply.attachments)}."
+                f"A render of {len(described)} frames, {sum(by_path)} of them in shared memory, must bring a "
+                f"picture for each other one, got {len(reply.attachments)}."
             )
-        return [
-            RenderedFrame(expect(one, "frame", int), exr, expect(one, "touched", int))
-            for one, exr in zip(described, reply.attachments)
-        ]
+        attachments = iter(reply.attachments)
+        try:
+            return [
+                RenderedFrame(
+                    expect(one, "frame", int),
+                    sharing.fetch(expect(one, "path", str)) if in_memory else next(attachments),
+                    expect(one, "touched", int),
+                )
+                for one, in_memory in zip(described, by_path)
+            ]
+        except OSError:
+            if not shared:
+                raise
+            return None
 
     def render_to(
         self,
@@ -340,11 +380,12 @@ class Client:
         region: Optional[tuple[int, int, int, int]] = None,
         layers: bool = False,
         bits: Optional[int] = None,
+        compression: str = "zip",
         request_id: Optional[str] = None,
     ) -> str:
         """Start rendering EXR files to an absolute pattern under the daemon's roots; returns the job's id."""
         fields = _render_fields(shot, frames, scale, region, layers, bits)
-        started = self.ask("render", request_id=request_id, **fields, out=out)
+        started = self.ask("render", request_id=request_id, **fields, compression=compression, out=out)
         return str(expect(started, "job", str))
 
     def view_atlas(

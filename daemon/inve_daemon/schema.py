@@ -196,6 +196,8 @@ class Render(Request, frozen=True, tag="render"):
     region: tuple[Pixel, Pixel, Size, Size] | None = None
     layers: bool = False
     bits: Literal[16, 32] | None = None
+    compression: Literal["zip", "none"] = "zip"
+    shared: bool = False
     out: PathText | None = None
 
 

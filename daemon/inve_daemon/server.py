@@ -33,6 +33,7 @@ from inve_daemon.mapping import to_client_error
 from inve_daemon.roots import Roots
 from inve_daemon.runner import JobRunner
 from inve_daemon.schema import Refused, Request, decode_request
+from inve_daemon.shared import SharedPictures
 from inve_daemon.store import Store
 from inve_daemon.supervisor import WorkerSupervisor
 
@@ -128,12 +129,15 @@ class Server:
         publisher = Publisher(self.session, self._send_event)
         roots = Roots.resolve(settings.roots)
         jobs = JobRunner(store, worker, publisher, roots)
+        shared = SharedPictures(settings.store)
+        self._ends.callback(shared.close)
         self._daemon = Daemon(
             store=store,
             worker=worker,
             jobs=jobs,
             publisher=publisher,
             roots=roots,
+            shared=shared,
             session=self.session,
             events=str(events),
             device=settings.device,
@@ -202,6 +206,7 @@ class Server:
                     self._drain_wakes()
                 self._daemon.worker.deliver()
                 self._daemon.jobs.tick()
+                self._daemon.shared.tick()
                 if self._router in ready:
                     self._take_requests()
                 refusal = self._daemon.worker.refusal

@@ -1,11 +1,12 @@
 """EXR files out: RGBA first, then any further parts; and every part of a file back in."""
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,13 @@ from inve_core.media.files import (
     storage_error,
 )
 from inve_core.media.pictures import FloatArray, Picture, PictureSpec
+from inve_core.media.plain_exr import SUPPORTED, header_of, write_plain
 
 MAIN_PART = "rgba"
 """Name of the part that holds the picture itself."""
+
+Compression = Literal["zip", "none"]
+"""Both keep every bit: `zip` is small, `none` is quick to write and to read and for passing on in memory."""
 
 _HALF_MAX = np.float32(65504)
 
@@ -55,9 +60,15 @@ class Part:
 
 
 def write_exr(
-    path: StrPath, picture: Picture, *, bits: int | None = None, parts: Sequence[Part] = ()
+    path: StrPath,
+    picture: Picture,
+    *,
+    bits: int | None = None,
+    parts: Sequence[Part] = (),
+    compression: Compression = "zip",
+    synced: bool = True,
 ) -> None:
-    """Write a picture and its further parts as one ZIP-compressed EXR, whole or not at all.
+    """Write a picture and its further parts as one EXR, whole or not at all.
 
     Both windows, the pixel aspect and the kept metadata are written to every part.
 
@@ -67,27 +78,47 @@ def write_exr(
         bits: 16 or 32 for the picture's samples, None for the ones it has. Finite values too large for 16
             bits become the largest that fits. The further parts keep their own type.
         parts: each with the shape of the picture's data window.
+        compression: of all parts.
+        synced: False for a file that need not outlive the machine's next crash.
 
     Raises:
         StorageError: if the disk is full, the folder not writable, or the writing fails otherwise.
         ValueError: for other bits, two parts of one name or a part of another shape.
     """
-    everything = (Part(MAIN_PART, ("R", "G", "B", "A"), _with_bits(picture.pixels, bits)), *parts)
-    _check_parts(picture.spec, everything)
-    with atomic_output(path) as temporary:
-        _write(temporary, path, picture, everything)
+    everything = _all_parts(picture, bits, parts)
+    with atomic_output(path, synced=synced) as temporary:
+        _write(temporary, path, picture, everything, compression)
 
 
-def exr_bytes(picture: Picture, *, bits: int | None = None, parts: Sequence[Part] = ()) -> bytes:
+def exr_bytes(
+    picture: Picture,
+    *,
+    bits: int | None = None,
+    parts: Sequence[Part] = (),
+    compression: Compression = "zip",
+) -> bytes:
     """The content of the file that :func:`write_exr` would write."""
-    # OpenImageIO's Python binding writes to named files only.
+    everything = _all_parts(picture, bits, parts)
     try:
-        with tempfile.TemporaryDirectory(prefix="inve-") as folder:
-            path = Path(folder) / "picture.exr"
-            write_exr(path, picture, bits=bits, parts=parts)
+        with _file_in_memory() as path:
+            _write(path, path, picture, everything, compression)
             return path.read_bytes()
     except OSError as error:
         raise storage_error(tempfile.gettempdir(), error.strerror or str(error)) from error
+
+
+@contextlib.contextmanager
+def _file_in_memory() -> Iterator[Path]:
+    """A name to write to and to read back, for OpenImageIO's Python binding writes to named files only."""
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        descriptor = os.memfd_create("inve-picture")
+        try:
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory(prefix="inve-") as folder:
+            yield Path(folder) / "picture.exr"
 
 
 def read_parts(path: StrPath) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
@@ -149,9 +180,27 @@ def _check_parts(spec: PictureSpec, parts: Sequence[Part]) -> None:
             )
 
 
-def _write(temporary: Path, path: StrPath, picture: Picture, parts: Sequence[Part]) -> None:
+def _all_parts(picture: Picture, bits: int | None, parts: Sequence[Part]) -> tuple[Part, ...]:
+    everything = (Part(MAIN_PART, ("R", "G", "B", "A"), _with_bits(picture.pixels, bits)), *parts)
+    _check_parts(picture.spec, everything)
+    return everything
+
+
+def _write(
+    temporary: Path, path: StrPath, picture: Picture, parts: Sequence[Part], compression: Compression
+) -> None:
     """Write the parts to a temporary name; errors speak of the path that was asked for."""
-    headers = tuple(_header(picture, part) for part in parts)
+    headers = tuple(_header(picture, part, compression) for part in parts)
+    if compression == "none" and len(parts) == 1 and SUPPORTED:
+        _write_quickly(temporary, path, headers[0], parts[0].pixels)
+    else:
+        _write_by_library(temporary, path, headers, parts)
+
+
+def _write_by_library(
+    temporary: Path, path: StrPath, headers: tuple[oiio.ImageSpec, ...], parts: Sequence[Part]
+) -> None:
+    """Any parts in any compression. Without parts, the headers alone."""
     output = oiio.ImageOutput.create("openexr")
     if output is None:
         raise storage_error(path, f"the EXR writer is not there ({oiio.geterror()})")
@@ -168,7 +217,18 @@ def _write(temporary: Path, path: StrPath, picture: Picture, parts: Sequence[Par
         raise storage_error(path, reason)
 
 
-def _header(picture: Picture, part: Part) -> oiio.ImageSpec:
+def _write_quickly(temporary: Path, path: StrPath, header: oiio.ImageSpec, pixels: FloatArray) -> None:
+    """One uncompressed part; the same bytes as `_write_by_library` writes."""
+    _write_by_library(temporary, path, (header,), ())
+    begun = header_of(temporary.read_bytes(), len(pixels))
+    try:
+        with open(temporary, "r+b", buffering=0) as file:
+            write_plain(file.fileno(), begun, pixels, header.y)
+    except OSError as error:
+        raise storage_error(path, error.strerror or str(error)) from error
+
+
+def _header(picture: Picture, part: Part, compression: Compression) -> oiio.ImageSpec:
     spec = picture.spec
     sample_type = "half" if part.pixels.dtype == np.float16 else "float"
     x, y, width, height = spec.data_window
@@ -179,7 +239,7 @@ def _header(picture: Picture, part: Part) -> oiio.ImageSpec:
     header.x, header.y = spec.origin[0] + x, spec.origin[1] + y
     for name, (kind, value) in picture.metadata.items():
         header.attribute(name, oiio.TypeDesc(kind), value)
-    header.attribute("compression", "zip")
+    header.attribute("compression", compression)
     header.attribute("PixelAspectRatio", float(spec.pixel_aspect))
     header.attribute("oiio:subimagename", part.name)
     header.attribute("DateTime", "")  # no time of day: the same picture makes the same file

@@ -191,11 +191,11 @@ def read_channels(
 
 
 @contextlib.contextmanager
-def atomic_output(path: StrPath) -> Iterator[Path]:
+def atomic_output(path: StrPath, *, synced: bool = True) -> Iterator[Path]:
     """A temporary name beside `path` to write to; renamed to `path` at the end, removed on failure.
 
     The folder is made where it is missing. The content is synced before the rename, so that `path` never
-    names half a file.
+    names half a file, not even after a power cut; `synced=False` leaves that out.
 
     Raises:
         StorageError: if the folder cannot be made or the file cannot be written or renamed.
@@ -211,8 +211,9 @@ def atomic_output(path: StrPath) -> Iterator[Path]:
     try:
         yield temporary
         try:
-            with open(temporary, "rb+") as written:
-                os.fsync(written.fileno())
+            if synced:
+                with open(temporary, "rb+") as written:
+                    os.fsync(written.fileno())
             os.replace(temporary, target)
         except OSError as error:
             raise storage_error(target, error.strerror or str(error)) from error

@@ -1,5 +1,6 @@
 """EXR files: bit for bit there and back, parts, windows, and failures that leave nothing behind."""
 
+import errno
 import os
 import resource
 import signal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from inve_core.errors import MediaError, StorageError
-from inve_core.media import Part, exr_bytes, read_parts, read_picture, write_exr
+from inve_core.media import Part, exr, exr_bytes, plain_exr, read_parts, read_picture, write_exr
 from inve_core.media.pictures import Picture, PictureSpec
 
 
@@ -280,3 +281,56 @@ def test_damaged_bytes_are_an_error_or_a_picture(
         assert str(path) in str(error)  # noqa: PT017 - both ends are right, and this one has a message
     else:
         assert picture.pixels.shape[2] == 4
+
+
+# Without compression
+
+
+@settings(max_examples=60, deadline=None)
+@given(pixels=half_pictures | float_pictures, y=st.integers(-30, 30), band=st.sampled_from([1, 200, 1 << 20]))
+def test_the_quick_uncompressed_file_is_the_library_s_own(pixels: np.ndarray, y: int, band: int) -> None:
+    height, width, _ = pixels.shape
+    picture = picture_of(pixels, data_window=(3, y, width, height), origin=(0, -7))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain_exr, "_BAND_BYTES", band)
+        quick = exr_bytes(picture, compression="none")
+        patch.setattr(exr, "SUPPORTED", False)
+        slow = exr_bytes(picture, compression="none")
+    assert quick == slow
+
+
+def test_uncompressed_parts_and_other_bits(tmp_path: Path) -> None:
+    pixels = np.linspace(-1, 2, 6 * 5 * 4, dtype=np.float32).reshape(6, 5, 4)
+    part = Part("matte", ("Y",), pixels[..., :1].copy())
+    write_exr(tmp_path / "a.exr", picture_of(pixels), bits=16, parts=[part], compression="none", synced=False)
+    back = read_parts(tmp_path / "a.exr")
+    np.testing.assert_array_equal(back["rgba"][1], pixels.astype(np.float16))
+    np.testing.assert_array_equal(back["matte"][1], part.pixels)
+    # A picture that is a view into a larger one, as a region is.
+    write_exr(tmp_path / "b.exr", picture_of(pixels[1:4, 2:]), compression="none")
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.exr").pixels, pixels[1:4, 2:])
+
+
+@pytest.mark.parametrize("compression", ["zip", "none"])
+def test_bytes_where_there_are_no_files_in_memory(monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
+    picture = picture_of(np.linspace(0, 1, 6 * 5 * 4, dtype=np.float16).reshape(6, 5, 4))
+    expected = exr_bytes(picture, compression=compression)
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert exr_bytes(picture, compression=compression) == expected
+
+
+def test_a_disk_that_fills_up_under_one_band_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+
+    def full(descriptor: int, data: memoryview, offset: int) -> int:
+        if offset > 2000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr(plain_exr, "_BAND_BYTES", 200)
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StorageError, match=r"a\.exr.*No space left"):
+        write_exr(tmp_path / "a.exr", picture_of(np.zeros((20, 20, 4), np.float16)), compression="none")
+    assert list(tmp_path.iterdir()) == []

@@ -114,6 +114,9 @@ class FakeCore(InveCore):
             raise DeviceError(f"The device {name!r} is not there; use --device cpu.")
         return "cpu", "a fake"
 
+    def import_all(self) -> None:
+        """There is no torch here."""
+
     def backend(self, device: str) -> tuple[str, list[str]]:
         return "fake", ["the real one is not here"]
 

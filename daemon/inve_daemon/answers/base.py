@@ -14,6 +14,7 @@ from inve_daemon.jobs import Job, JobState
 from inve_daemon.pipe import Message
 from inve_daemon.roots import Roots
 from inve_daemon.runner import JobRunner
+from inve_daemon.shared import SharedPictures
 from inve_daemon.store import ShotRecord, Store
 from inve_daemon.supervisor import Callbacks, WorkerSupervisor
 
@@ -58,6 +59,7 @@ class Daemon:
     jobs: JobRunner
     publisher: Publisher
     roots: Roots
+    shared: SharedPictures
     session: str
     events: str
     device: str

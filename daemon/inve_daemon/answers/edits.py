@@ -7,7 +7,7 @@ from typing import Any
 from inve_client.errors import EditError
 from inve_core.edits import EditStack, check_stack
 from inve_daemon import editing, schema
-from inve_daemon.answers.base import Answer, Group, Handlers, picture_of
+from inve_daemon.answers.base import Answer, Daemon, Group, Handlers, picture_of
 from inve_daemon.store import ShotRecord, expect_revision
 
 Make = Callable[[dict[str, str]], tuple[EditStack, list[str] | None]]
@@ -16,6 +16,18 @@ Make = Callable[[dict[str, str]], tuple[EditStack, list[str] | None]]
 
 class EditAnswers(Group):
     """put_edits, patch_edits, remove_edits, undo, redo."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__(daemon)
+        # The last stack that was made, by its revision, which no other state of any shot has: decoding
+        # 10,000 strokes takes longer than adding one.
+        self._latest: tuple[int, EditStack] | None = None
+
+    def _current(self, shot: str) -> EditStack:
+        revision = self.store.shot(shot).revision
+        if self._latest is not None and self._latest[0] == revision:
+            return self._latest[1]
+        return editing.decode(self.store.stack(shot))
 
     def handlers(self) -> Handlers:
         """What answers which request."""
@@ -35,16 +47,14 @@ class EditAnswers(Group):
 
     def _patch_edits(self, request: schema.PatchEdits, answer: Answer) -> None:
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            now = editing.decode(self.store.stack(request.shot))
-            stack, ids = editing.patched(now, request.layers, request.edits)
+            stack, ids = editing.patched(self._current(request.shot), request.layers, request.edits)
             return editing.with_images(stack, images), ids
 
         self._change_edits(request, answer, make)
 
     def _remove_edits(self, request: schema.RemoveEdits, answer: Answer) -> None:
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            now = editing.decode(self.store.stack(request.shot))
-            return editing.without(now, request.edits, request.layers), []
+            return editing.without(self._current(request.shot), request.edits, request.layers), []
 
         self._change_edits(request, answer, make)
 
@@ -61,14 +71,17 @@ class EditAnswers(Group):
         """
         shot = self.store.shot(request.shot)
         expect_revision(shot.name, shot.revision, request.base_revision)
-        stack, _ = self._checked(shot, make, {})
-        paths = [image for image in editing.images_of(stack) if not image.startswith("sha256:")]
+        first = self._checked(shot, make, {})
+        paths = [image for image in editing.images_of(first[0]) if not image.startswith("sha256:")]
         real = {path: self.daemon.roots.admit(path, "the texture") for path in paths}
 
         def commit(images: dict[str, str]) -> None:
-            now = self.store.shot(request.shot)
-            expect_revision(now.name, now.revision, request.base_revision)
-            stack, ids = self._checked(now, make, images)
+            stack, ids = first
+            if images:
+                # Others may have changed the edits while the worker stored the textures.
+                now = self.store.shot(request.shot)
+                expect_revision(now.name, now.revision, request.base_revision)
+                stack, ids = self._checked(now, make, images)
             textures = set(editing.images_of(stack))
             for address in textures:
                 if self.store.files.find(address) is None:
@@ -84,6 +97,7 @@ class EditAnswers(Group):
 
             reply, changed = self.store.answer(answer.request_id, answer.digest, change)
             if changed:
+                self._latest = (reply["revision"], stack)
                 self.daemon.publisher.shot(request.shot, "edits", reply["revision"])
             answer.give(reply)
 

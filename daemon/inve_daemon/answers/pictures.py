@@ -78,9 +78,12 @@ class PictureAnswers(Group):
             "region": None if request.region is None else list(request.region),
             "layers": request.layers,
             "bits": request.bits,
+            "compression": request.compression,
         }
         model = self._model_args(shot)
         if request.out is not None:
+            if request.shared:
+                raise BadField("`shared` is for pictures, not for files: leave `out` out.", field="shared")
             self._render_files(request, answer, shot, options)
             return
         if len(frames) > schema.MAX_INLINE_FRAMES:
@@ -88,17 +91,21 @@ class PictureAnswers(Group):
                 f"An answer may bring {schema.MAX_INLINE_FRAMES} frames, {len(frames)} were asked for; "
                 f"ask for fewer, or render to files."
             )
-        args = {**model, **options, "stack": self.store.stack(shot.name)}
+        folder = self.daemon.shared.folder() if request.shared else None
+        args = {**model, **options, "stack": self.store.stack(shot.name), "shared": folder}
         revision = shot.revision
-        self.ask_worker(
-            "render",
-            args,
-            answer,
-            lambda result: answer.give(
-                {"frames": result["frames"], "revision": revision, "backend": result["backend"]},
-                result["pictures"],
-            ),
-        )
+
+        def give(result: Message) -> None:
+            described = result["frames"]
+            self.daemon.shared.gave(
+                [one["path"] for one in described if "path" in one],
+                [one["bytes"] for one in described if "path" in one],
+            )
+            answer.give(
+                {"frames": described, "revision": revision, "backend": result["backend"]}, result["pictures"]
+            )
+
+        self.ask_worker("render", args, answer, give)
 
     def _render_files(
         self, request: schema.Render, answer: Answer, shot: ShotRecord, options: dict[str, Any]
@@ -131,8 +138,3 @@ class PictureAnswers(Group):
             "stack": self.store.stack(shot.name),
         }
         self.ask_worker("view_atlas", args, answer, lambda result: answer.give({}, result["pictures"]))
-
-
-def _picture(shot: ShotRecord) -> dict[str, Any]:
-    """What edits and points are held against."""
-    return {"width": shot.source["width"], "height": shot.source["height"], "video_layers": shot.video_layers}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inve_core.edits import EditStack
-    from inve_core.media.exr import Part
+    from inve_core.media.exr import Compression, Part
     from inve_core.media.pictures import Picture
     from inve_core.rendering import Rendered, Renderer
     from inve_core.source import ShotSource
@@ -31,6 +31,13 @@ class InveCore:
 
         device = resolve_device(name)
         return device, describe_device(device)
+
+    def import_all(self) -> None:
+        """Import what the first orders would otherwise wait for."""
+        import inve_core.clip
+        import inve_core.rendering
+        import inve_core.tracking
+        import inve_core.training  # noqa: F401
 
     def backend(self, device: str) -> tuple[str, list[str]]:
         """What networks run on, and why what is faster was passed over.
@@ -132,17 +139,34 @@ class InveCore:
 
         read_texture(path)
 
-    def exr_bytes(self, picture: "Picture", parts: "Sequence[Part]", bits: int | None) -> bytes:
+    def exr_bytes(
+        self, picture: "Picture", parts: "Sequence[Part]", bits: int | None, compression: "Compression"
+    ) -> bytes:
         """A picture with its parts as an EXR file in memory."""
         from inve_core.media.exr import exr_bytes
 
-        return exr_bytes(picture, bits=bits, parts=parts)
+        return exr_bytes(picture, bits=bits, parts=parts, compression=compression)
 
-    def write_exr(self, path: Path, rendered: "Rendered", bits: int | None) -> None:
+    def write_exr(
+        self,
+        path: Path,
+        rendered: "Rendered",
+        bits: int | None,
+        compression: "Compression",
+        *,
+        synced: bool = True,
+    ) -> None:
         """Write a rendered frame with its parts; the file appears whole or not at all."""
         from inve_core.media.exr import write_exr
 
-        write_exr(path, rendered.picture, bits=bits, parts=rendered.parts)
+        write_exr(
+            path,
+            rendered.picture,
+            bits=bits,
+            parts=rendered.parts,
+            compression=compression,
+            synced=synced,
+        )
 
     def output_path(self, pattern: str, frame: int) -> Path:
         """The file to write a frame to."""

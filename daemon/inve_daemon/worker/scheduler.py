@@ -68,6 +68,11 @@ class Scheduler:
         self._breathing = False
         self.stopping = False
 
+    @property
+    def crowded(self) -> bool:
+        """Whether another long task could use the time that one spends waiting."""
+        return len(self._long) > 1
+
     def add(self, task: Task, steps: Steps) -> None:
         """Take a task on."""
         if task.long:

@@ -1,10 +1,12 @@
 """What the worker can do, each thing as a generator that yields where others may have their turn."""
 
+import functools
 import hashlib
 import math
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,19 +18,18 @@ from inve_daemon.pipe import Message
 from inve_daemon.roots import Roots
 from inve_daemon.store.files import ContentFiles
 from inve_daemon.worker.core import InveCore
+from inve_daemon.worker.rendering import MAX_INLINE_BYTES, FileRendering, render_inline, render_options
 from inve_daemon.worker.scheduler import Scheduler, Steps, Task
 
 if TYPE_CHECKING:
     from inve_core.edits import EditStack
-    from inve_core.rendering import Renderer
+    from inve_core.rendering import Rendered, Renderer
     from inve_core.source import ShotSource
     from inve_core.training import Trainer
 
 MAX_MODELS = 4
 """Models kept loaded; the least recently used goes first."""
 MAX_TEXTURE_BYTES = 1 << 30
-MAX_INLINE_BYTES = 256 << 20
-"""Most bytes of EXR that one inline answer brings."""
 
 
 @dataclass(frozen=True)
@@ -211,19 +212,13 @@ class Tasks:
     def _render(self, task: Task, args: Message) -> Steps:
         renderer = self._renderer(args)
         yield
-        frames: list[dict[str, Any]] = []
-        pictures: list[bytes] = []
-        for frame in args["frames"]:
-            rendered = renderer.render(self._edits(args), frame, **_options(args))
-            pictures.append(self._core.exr_bytes(rendered.picture, rendered.parts, args["bits"]))
-            frames.append({"frame": frame, "touched": int(rendered.touched)})
-            if sum(map(len, pictures)) > MAX_INLINE_BYTES:
-                raise TooLarge(
-                    f"An answer may bring {MAX_INLINE_BYTES >> 20} MiB of EXR, {len(pictures)} of "
-                    f"{len(args['frames'])} frames came to more; ask for fewer, or render to files."
-                )
-            yield
-        return {"frames": frames, "pictures": pictures, "backend": self._backend()}
+        answer = yield from render_inline(self._core, self._frame_renderer(renderer, args), args)
+        return {**answer, "backend": self._backend()}
+
+    def _frame_renderer(self, renderer: "Renderer", args: Message) -> "Callable[[int], Rendered]":
+        """Renders a frame as an order wants it."""
+        options = render_options(args)
+        return lambda frame: renderer.render(self._edits(args), frame, **options)
 
     def _render_files(self, task: Task, args: Message) -> Steps:
         roots = Roots(args["roots"])
@@ -239,29 +234,20 @@ class Tasks:
                 )
         renderer = self._renderer(args)
         yield
-        started, count, touched = time.monotonic(), len(targets), 0
-        for done, (frame, target) in enumerate(targets.items(), 1):
-            rendered = renderer.render(self._edits(args), frame, **_options(args))
+
+        def write(frame: int, rendered: "Rendered") -> None:
             # The folder may have become a link since; what is written must still lie under the roots.
-            roots.admit(str(target), "the output")
-            self._core.write_exr(target, rendered, args["bits"])
-            touched += int(rendered.touched)
-            each_s = (time.monotonic() - started) / done
-            task.tell("frames", frames=[frame])
-            task.report(
-                "rendering",
-                iteration=done,
-                iterations=count,
-                losses={},
-                iterations_per_s=1 / max(each_s, 1e-9),
-                seconds_left=each_s * (count - done),
-                warnings=[],
-            )
-            self._scheduler.check(task)
-            yield
+            roots.admit(str(targets[frame]), "the output")
+            self._core.write_exr(targets[frame], rendered, args["bits"], args["compression"])
+
+        ahead = getattr(renderer, "prefetch", None)
+        prefetch = None if ahead is None else functools.partial(ahead, scale=args["scale"])
+        render = self._frame_renderer(renderer, args)
+        rendering = FileRendering(render, prefetch, write, list(targets))
+        touched = yield from rendering.run(task, self._scheduler)
         paths = [str(path) for path in targets.values()]
         return {
-            "frames": count,
+            "frames": len(paths),
             "touched": touched,
             "first_path": paths[0],
             "last_path": paths[-1],
@@ -278,7 +264,7 @@ class Tasks:
         yield
         stack = self._edits(args) if args["with_edits"] else None
         picture = renderer.atlas(args["video_layer"], stack, args["long_edge"])
-        exr = self._core.exr_bytes(picture, (), 32)
+        exr = self._core.exr_bytes(picture, (), 32, "zip")
         if len(exr) > MAX_INLINE_BYTES:
             raise TooLarge(
                 f"The atlas came to more than {MAX_INLINE_BYTES >> 20} MiB; ask for a smaller long_edge."
@@ -294,15 +280,6 @@ class Tasks:
             addresses[path] = self._files.put_file(real, MAX_TEXTURE_BYTES)
             yield
         return {"addresses": addresses}
-
-
-def _options(args: Message) -> dict[str, Any]:
-    region = args["region"]
-    return {
-        "scale": args["scale"],
-        "region": None if region is None else tuple(region),
-        "layers": args["layers"],
-    }
 
 
 def finite(value: Any) -> Any:

@@ -1,0 +1,82 @@
+"""Pictures handed to a client of the same machine in shared memory, instead of through a pipe and a socket.
+
+A 4K frame without compression has 63 MiB, and each of the copies on its way from the worker through the
+daemon to the client would take longer than making it. So the worker writes it as a file in memory, the client
+gets its name, maps it and removes it. What nobody fetches is removed here.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import stat
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from inve_client.sharing import MEMORY, PREFIX
+
+log = logging.getLogger("inve.server")
+
+KEEP_S = 30.0
+"""How long a picture waits for whoever asked for it."""
+MAX_WAITING_BYTES = 1 << 30
+"""With more than this waiting, further pictures go through the socket."""
+
+
+class SharedPictures:
+    """The folder in memory of one daemon; belongs to the server's thread.
+
+    Args:
+        store: the store's folder, which one daemon holds at a time; what a killed one left is cleared away.
+        memory: a file system in memory.
+    """
+
+    def __init__(self, store: Path, memory: Path = Path(MEMORY)) -> None:
+        self._waiting: deque[tuple[float, Path, int]] = deque()
+        self._folder = _own_folder(store, memory) if sys.platform == "linux" and memory.is_dir() else None
+
+    def folder(self) -> str | None:
+        """Where the worker may put pictures now; None where there is no such place, or it holds enough."""
+        waiting_bytes = sum(size for _, _, size in self._waiting)
+        if self._folder is None or waiting_bytes > MAX_WAITING_BYTES:
+            return None
+        return str(self._folder)
+
+    def gave(self, paths: Sequence[str], sizes: Sequence[int]) -> None:
+        """These were answered with."""
+        until = time.monotonic() + KEEP_S
+        self._waiting.extend((until, Path(path), size) for path, size in zip(paths, sizes, strict=True))
+
+    def tick(self) -> None:
+        """Remove what nobody has fetched in time, and forget what was fetched."""
+        now = time.monotonic()
+        while self._waiting and (self._waiting[0][0] < now or not self._waiting[0][1].exists()):
+            self._waiting.popleft()[1].unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove everything."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _own_folder(store: Path, memory: Path) -> Path | None:
+    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]
+    folder = memory / f"{PREFIX}{os.getuid()}-{name}"
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        facts = folder.lstat()
+        # Anyone may make names there: only a folder of our own, that nobody else can look into, will do.
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+            log.warning("pictures go through the socket: %s is not this user's own folder; remove it", folder)
+            return None
+        for left in folder.iterdir():
+            left.unlink()
+    except OSError as error:
+        log.warning("pictures go through the socket: %s cannot be used: %s", folder, error.strerror)
+        return None
+    return folder
