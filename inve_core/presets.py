@@ -88,7 +88,7 @@ class TrainingSettings:
     least_iterations: int = 500
     check_every: int = 100
     cooldown: float = 0.3
-    inverse_iterations: int = 1_500
+    inverse_iterations: int = 500
     longest_gap: int = 16
     foreground_share: float = 0.4
     neighbour_share: float = 0.5
@@ -145,7 +145,7 @@ PRESETS: dict[str, TrainingSettings] = {
             iterations=8_000,
             least_iterations=4_000,
             check_every=200,
-            inverse_iterations=3_000,
+            inverse_iterations=1_000,
             weights=LossWeights(flow=3.0, lighting=0.002),
             shapes=FieldShapes(
                 mapping_cell_px=10.0,

@@ -1,5 +1,7 @@
 """Whether the fast training step does what the reference does on a device: tried on a small model."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,14 +10,23 @@ from inve_core.coordinates import Box, PictureGrid
 from inve_core.encodings.triton_mlp import Precision
 from inve_core.model import Geometry, LayeredAtlas
 from inve_core.objective import Phase, weighted_losses
-from inve_core.presets import FieldShapes, LossWeights
+from inve_core.presets import PRESETS, FieldShapes, LossWeights
 from inve_core.sampling import Samples
 from inve_core.triton_objective import FusedObjective
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 6
-# Of the gradients' length. Products in TF32, split in three, come close to single precision; but now and then
-# a hidden unit near zero is on in one and off in the other.
-TOLERANCE = 1e-3
+# A share of the gradients' length: products in TF32 keep ten bits, and now and then a hidden unit near zero is
+# on in one and off in the other.
+TOLERANCE = 2e-2
+SMALL = FieldShapes(
+    mapping_levels=3,
+    opacity_levels=4,
+    atlas_levels=4,
+    lighting_levels=3,
+    log2_table=9,
+    lighting_log2_table=8,
+    width=32,
+)
 _BOXES = (Box(20.0, 10.0, 90.0), Box(10.0, 5.0, 110.0), Box(-20.0, -40.0, 240.0))
 
 
@@ -24,7 +35,7 @@ def mismatch(
     layers: int = 2,
     lit: bool = True,
     phase: Phase = Phase(True, True),  # noqa: B008 - a frozen value
-    precision: Precision = "tf32x3",
+    precisions: tuple[Precision, Precision] = ("tf32x3", "tf32"),
     samples: int = 70,
     tolerance: float = TOLERANCE,
 ) -> str | None:
@@ -32,7 +43,10 @@ def mismatch(
     # The caller's modes and random numbers are not ours to touch.
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = random_model(layers, lit).to(device)
+        # On a GPU with the networks of `fast`: what is compiled here need not be when training begins.
+        on_gpu = torch.device(device).type == "cuda"
+        shapes = replace(PRESETS["fast"].shapes, log2_table=12, lighting_log2_table=12) if on_gpu else SMALL
+        model = random_model(layers, lit, shapes).to(device)
         batch = random_samples(samples, samples // 2 - 2, layers - 1, device)
     weights = LossWeights()
     losses = weighted_losses(model, weights, batch, phase)
@@ -41,7 +55,7 @@ def mismatch(
     wanted = [tensor for one in fields for tensor in (one.encoding.table, *one.weights)]
     right = torch.autograd.grad(torch.stack(list(losses.values())).sum(), wanted)
     n, m = len(batch.t), len(batch.difference)
-    fused = FusedObjective(model, weights, n, m, phase, precision, precision)
+    fused = FusedObjective(model, weights, n, m, phase, *precisions)
     fused(batch)
     for name, loss in right_losses.items():
         ours = float(fused.terms[name])
@@ -55,7 +69,7 @@ def mismatch(
     return None
 
 
-def random_model(layers: int, lit: bool) -> LayeredAtlas:
+def random_model(layers: int, lit: bool, shapes: FieldShapes = SMALL) -> LayeredAtlas:
     """A small model with random networks and motion."""
     random = np.random.default_rng(0)
     transforms = np.tile(np.eye(3), (layers, FRAMES, 1, 1))
@@ -71,15 +85,8 @@ def random_model(layers: int, lit: bool) -> LayeredAtlas:
         ("similarity",) * layers,
         1.0,
     )
-    shapes = FieldShapes(
-        mapping_levels=3,
-        opacity_levels=4,
-        atlas_levels=4,
-        lighting_levels=3 if lit else 0,
-        log2_table=9,
-        lighting_log2_table=8,
-        width=32,
-    )
+    if not lit:
+        shapes = replace(shapes, lighting_levels=0)
     model = LayeredAtlas(geometry, transforms, shapes)
     for one in model.forward_fields():
         one.encoding.table.data.normal_()

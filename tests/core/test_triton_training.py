@@ -97,7 +97,7 @@ def check_the_mlp_of_no_rows_and_of_nan(few_programs):
 def check_losses_and_gradients(few_programs, layers, lit, wide, matte):
     from inve_core.triton_check import mismatch
 
-    assert mismatch("cpu", layers, lit, Phase(wide, matte), "ieee", tolerance=2e-6) is None
+    assert mismatch("cpu", layers, lit, Phase(wide, matte), ("ieee", "ieee"), tolerance=2e-6) is None
 
 
 def check_that_the_check_can_fail(few_programs, monkeypatch):
