@@ -10,7 +10,6 @@ import hashlib
 import logging
 import os
 import shutil
-import stat
 import sys
 import time
 from collections import deque
@@ -18,6 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inve_client.sharing import MEMORY, PREFIX
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger("inve.server")
 
@@ -37,7 +39,11 @@ class SharedPictures:
 
     def __init__(self, store: Path, memory: Path = Path(MEMORY)) -> None:
         self._waiting: deque[tuple[float, Path, int]] = deque()
-        self._folder = _own_folder(store, memory) if sys.platform == "linux" and memory.is_dir() else None
+        found = _own_folder(store, memory) if sys.platform == "linux" and memory.is_dir() else None
+        self._folder: Path | None = None
+        self._lock: int | None = None
+        if found is not None:
+            self._folder, self._lock = found
 
     def folder(self) -> str | None:
         """Where the worker may put pictures now; None where there is no such place, or it holds enough."""
@@ -61,22 +67,59 @@ class SharedPictures:
         """Remove everything."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
-def _own_folder(store: Path, memory: Path) -> Path | None:
+def _own_folder(store: Path, memory: Path) -> tuple[Path, int] | None:
+    """The daemon's folder, empty, and a descriptor whose lock says that it is in use; None without one."""
     name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]
     folder = memory / f"{PREFIX}{os.getuid()}-{name}"
     try:
+        _clear_dead(memory)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        facts = folder.lstat()
-        # Anyone may make names there: only a folder of our own, that nobody else can look into, will do.
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
-            log.warning("pictures go through the socket: %s is not this user's own folder; remove it", folder)
+        descriptor = _locked(folder)
+        if descriptor is None:
+            log.warning("pictures go through the socket: %s is not a free folder of this user's own", folder)
             return None
         for left in folder.iterdir():
             left.unlink()
     except OSError as error:
         log.warning("pictures go through the socket: %s cannot be used: %s", folder, error.strerror)
         return None
-    return folder
+    return folder, descriptor
+
+
+def _clear_dead(memory: Path) -> None:
+    """Remove the folders of daemons that were killed and whose stores may never be opened again."""
+    for folder in memory.glob(f"{PREFIX}{os.getuid()}-*"):
+        with contextlib.suppress(OSError):
+            descriptor = _locked(folder)
+            if descriptor is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the folder until it is closed or its process ends; None if it cannot be ours.
+
+    Anyone may make names in shared memory: only a folder of our own, that nobody else can look into, will do.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        if facts.st_uid == os.getuid() and not facts.st_mode & 0o077:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have been cleared away as a dead one's between its making and its locking.
+            if os.path.samestat(facts, folder.lstat()):
+                return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        log.info("%s is in use", folder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None

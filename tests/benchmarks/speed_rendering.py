@@ -120,9 +120,10 @@ def painted(arguments: Arguments) -> dict[str, Any]:
         renderer = painting.make_renderer(width, height, 24, device)
         for count in arguments["strokes"]:
             stack = painting.make_strokes(count, width, height, 24)
-            batch = 1 if name == "4K" else 16
+            batch = 1 if name == "4K" or arguments["quick"] else 16
+            repeats = 2 if arguments["quick"] else REPEATS
             results[f"{name}, {count:,} strokes"] = painting.measure(
-                renderer, stack, batch, REPEATS, by_edit=count == 1
+                renderer, stack, batch, repeats, by_edit=count == 1
             )
     return results
 

@@ -20,28 +20,46 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has 
 MEMORY = Path(sharing.MEMORY)
 
 
+def died(pictures: SharedPictures) -> None:
+    """As when its process is killed: the lock goes, the folder stays."""
+    assert pictures._lock is not None
+    os.close(pictures._lock)
+    pictures._lock = None
+
+
 def test_a_folder_of_one_s_own_cleared_of_what_a_killed_daemon_left(tmp_path: Path) -> None:
     pictures = SharedPictures(tmp_path / "store", tmp_path)
     folder = Path(pictures.folder() or "")
     assert folder.parent == tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
     (folder / "left.exr").write_bytes(b"x")
+    other = SharedPictures(tmp_path / "other", tmp_path)
+    assert other.folder() != str(folder)
+    # It is in use, and so it is left alone.
+    assert (folder / "left.exr").exists()
+    died(pictures)
     again = SharedPictures(tmp_path / "store", tmp_path)
     assert again.folder() == str(folder)
     assert list(folder.iterdir()) == []
-    assert SharedPictures(tmp_path / "other", tmp_path).folder() != str(folder)
-    again.close()
+    died(again)
+    third = SharedPictures(tmp_path / "third", tmp_path)
     assert not folder.exists()
+    for one in (other, third):
+        one.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_others_can_look_into_is_not_used(tmp_path: Path) -> None:
-    folder = Path(SharedPictures(tmp_path / "store", tmp_path).folder() or "")
+    pictures = SharedPictures(tmp_path / "store", tmp_path)
+    folder = Path(pictures.folder() or "")
+    died(pictures)
     folder.chmod(0o755)
     assert SharedPictures(tmp_path / "store", tmp_path).folder() is None
     folder.rmdir()
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     folder.symlink_to(tmp_path / "elsewhere")
     assert SharedPictures(tmp_path / "store", tmp_path).folder() is None
+    assert (tmp_path / "elsewhere").exists()
     assert SharedPictures(tmp_path / "store", tmp_path / "nowhere").folder() is None
 
 
