@@ -1,5 +1,7 @@
 """Which device and which backend the fields run on."""
 
+import sys
+
 import torch
 
 from inve_core.errors import DeviceError
@@ -32,3 +34,17 @@ def resolve_device(name: str) -> str:
 def describe_device(device: str) -> str:
     """The device as a person would name it: `cpu`, or the GPU's model name."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+def free_bytes(device: str) -> int:
+    """What torch could still take of a GPU's memory, by the driver and by this process's own limit.
+
+    On a CPU, without limit.
+    """
+    if not device.startswith("cuda"):
+        return sys.maxsize
+    free, total = torch.cuda.mem_get_info(device)
+    reserved, taken = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    # Since torch 2.7; before, a process has no way to ask for its own limit.
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(device)
+    return min(free + reserved, int(share * total)) - taken

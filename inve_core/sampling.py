@@ -53,10 +53,10 @@ class Sampler:
         self.flow_valid = torch.zeros(shape, dtype=torch.bool, device=device)
         for index, flow in enumerate(clip.flows):
             pairs = len(flow.forward)
-            self.flow[index, 0, :pairs] = torch.from_numpy(flow.forward).to(device)
-            self.flow_valid[index, 0, :pairs] = torch.from_numpy(flow.forward_valid).to(device)
-            self.flow[index, 1, flow.gap :] = torch.from_numpy(flow.backward).to(device)
-            self.flow_valid[index, 1, flow.gap :] = torch.from_numpy(flow.backward_valid).to(device)
+            self.flow[index, 0, :pairs] = torch.as_tensor(flow.forward).to(device)
+            self.flow_valid[index, 0, :pairs] = torch.as_tensor(flow.forward_valid).to(device)
+            self.flow[index, 1, flow.gap :] = torch.as_tensor(flow.backward).to(device)
+            self.flow_valid[index, 1, flow.gap :] = torch.as_tensor(flow.backward_valid).to(device)
         near = _near_mattes(clip.mattes)
         self.near_mattes = torch.from_numpy(near).to(device)
         self.foreground_share = foreground_share if len(near) else 0.0

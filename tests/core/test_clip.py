@@ -7,6 +7,7 @@ import pytest
 
 from inve_core.clip import choose_exposure, encode_for_learning, load_clip, open_source
 from inve_core.errors import Cancelled, MediaError
+from inve_core.media.colour import linear_to_srgb
 from inve_core.source import ShotSource, layer_names
 from inve_core.threads import mapped_in_threads
 
@@ -64,6 +65,14 @@ def test_leaving_early_begins_nothing_more():
 def test_learning_encoding_is_finite_and_clipped():
     odd = np.array([[[np.nan, np.inf, -np.inf], [-0.5, 0.5, 7.0]]], np.float32)
     assert encode_for_learning(odd, 1.0).tolist() == [[[0, 255, 0], [0, 188, 255]]]
+
+
+def test_learning_encoding_is_the_srgb_curve():
+    linear = np.linspace(0, 1, 300_003, dtype=np.float32).reshape(-1, 1, 3)
+    exact = linear_to_srgb(linear.astype(np.float64)) * 255 + 0.5
+    got = encode_for_learning(linear, 1.0)
+    # Another way to take a power may round the other way, but only where the curve all but meets a half.
+    assert np.abs(got - (exact - 0.5)).max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0.5, 1.0), (8.0, 0.9 / 8), (0.01, 90.0), (0.0, 1.0)])
