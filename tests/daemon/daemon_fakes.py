@@ -75,10 +75,23 @@ class FakeTrainer:
             left = (self.seed - self.iteration) * ITERATION_S
             yield FakeProgress("learning", self.iteration, self.seed, {"loss": 1.0}, 100.0, left)
 
-    def save(self, folder: Path) -> None:
+    def snapshot(self, moments: bool = True) -> "FakeSnapshot":
+        return FakeSnapshot(self.seed, self.iteration, self.report, moments)
+
+
+@dataclass(frozen=True)
+class FakeSnapshot:
+    seed: int
+    iteration: int
+    report: dict[str, Any]
+    moments: bool
+
+    def write(self, folder: Path) -> None:
         document = {"seed": self.seed, "iteration": self.iteration}
         (folder / "checkpoint.json").write_text(json.dumps(document))
         (folder / "weights.safetensors").write_bytes(b"w" * 1000)
+        if self.moments:
+            (folder / "trainer.safetensors").write_bytes(b"t" * 2000)
 
 
 @dataclass(frozen=True)
