@@ -20,7 +20,7 @@ from torch import Tensor
 from inve_core.coordinates import Box
 from inve_core.motion.flow import Array, GapFlow
 from inve_core.motion.refinement import Matches, refine
-from inve_core.threads import thread_pool
+from inve_core.threads import mapped_in_threads, opencv_threads, thread_pool
 
 MODELS = ("homography", "affine", "similarity", "translation")
 INLIER_PX = 1.0
@@ -209,8 +209,8 @@ def parametric_motion(
     masks = layer_masks(mattes)
     count, layers, height, width = masks.shape
     margin_share = LNA_MARGIN_SHARE if identity else MARGIN_SHARE
-    motions = []
-    for layer in range(layers):
+
+    def motion(layer: int) -> LayerMotion:
         ground = layer == layers - 1
         reference = count // 2 if ground else int(masks[:, layer].sum((1, 2)).argmax())
         if identity or not flows:
@@ -219,9 +219,10 @@ def parametric_motion(
             models = MODELS if ground else MODELS[2:]
             transforms, model = fit_layer(flows, masks[:, layer], models, reference, seed)
         seen = np.ones((count, height, width), bool) if ground else mattes[:, layer] > 0.02
-        box = _box(transforms, seen, ground, margin_share)
-        motions.append(LayerMotion(transforms, reference, model, box))
-    return tuple(motions)
+        return LayerMotion(transforms, reference, model, _box(transforms, seen, ground, margin_share))
+
+    with opencv_threads(1), mapped_in_threads(motion, range(layers), layers) as motions:
+        return tuple(motions)
 
 
 def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool, margin_share: float) -> Box:
@@ -232,13 +233,10 @@ def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool, margin_share: f
         if ground:
             points = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
         else:
-            y, x = np.nonzero(mask)
+            x, y = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             if not len(x):
                 continue
-            points = (
-                np.array([[x.min(), y.min()], [x.max(), y.min()], [x.min(), y.max()], [x.max(), y.max()]])
-                + 0.5
-            )
+            points = np.array([[a, b] for a in (x[0], x[-1]) for b in (y[0], y[-1])]) + 0.5
         mapped = np.c_[points, np.ones(len(points))] @ matrix.T
         places.append(mapped[:, :2] / mapped[:, 2:])
     if not places:

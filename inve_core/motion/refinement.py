@@ -157,21 +157,24 @@ def _blocks(
     weight = np.where(inner, 1.0, HUBER_PX / np.maximum(length, 1e-12)) * usable
     # d(point)/d(start) of the homography `between`, and what the two frames' updates do to their points.
     slope = (between[:, None, :2, :2] - point[..., None] * between[:, None, 2:, :2]) / depth[..., None]
+    # Half of the weight for each of the two factors of the products below.
+    scale = unit * np.sqrt(weight)[..., None, None]
+    slope *= scale
+    free = basis.shape[1]
+    jacobian = np.empty((*start.shape, 2 * free))
     # Products of thousands of tiny matrices, written out: one call a matrix would take far longer.
-    moves = _generators(start) @ basis
-    forth = slope[..., :1] * moves[..., :1, :] + slope[..., 1:] * moves[..., 1:, :]
-    back = -_generators(point) @ basis
-    jacobian = np.concatenate((forth, back), -1) * unit
-    weighted = jacobian * weight[..., None, None]
-    rows = (len(part), -1, jacobian.shape[-1])
-    weighted = weighted.reshape(rows).transpose(0, 2, 1)
-    blocks = weighted @ jacobian.reshape(rows)
-    slopes = (weighted @ error.reshape(len(part), -1, 1))[..., 0]
-    return loss.sum(1), blocks, slopes
+    moves = _generators(start, basis)
+    np.multiply(slope[..., :1], moves[..., :1, :], out=jacobian[..., :free])
+    jacobian[..., :free] += slope[..., 1:] * moves[..., 1:, :]
+    np.multiply(_generators(point, basis), -scale, out=jacobian[..., free:])
+    rows = jacobian.reshape(len(part), -1, 2 * free)
+    columns = rows.transpose(0, 2, 1)
+    error *= np.sqrt(weight)[..., None]
+    return loss.sum(1), columns @ rows, (columns @ error.reshape(len(part), -1, 1))[..., 0]
 
 
-def _generators(points: np.ndarray) -> np.ndarray:
-    """How a small update moves points [..., 2]: [..., 2, 8]."""
+def _generators(points: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """How a small update of a basis [8, free] moves points [..., 2]: [..., 2, free]."""
     x, y = points[..., 0], points[..., 1]
     result = np.zeros((*points.shape[:-1], 2, 8))
     # In the order of the rows of `BASES`.
@@ -179,4 +182,4 @@ def _generators(points: np.ndarray) -> np.ndarray:
     result[..., 1, 3], result[..., 1, 4], result[..., 1, 5] = 1.0, x, y
     result[..., 0, 6], result[..., 0, 7] = -x * x, -x * y
     result[..., 1, 6], result[..., 1, 7] = -x * y, -y * y
-    return result
+    return result if basis.shape[1] == len(basis) else result @ basis
