@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-import os
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +16,11 @@ from inve_core.errors import MediaError
 from inve_core.media.colour import LUMA, SRGB_CODE_BELOW
 from inve_core.motion.flow import GapFlow, begin_flow, gaps_for
 from inve_core.source import ShotSource, open_source
-from inve_core.threads import opencv_threads, thread_pool
+from inve_core.threads import opencv_threads, thread_pool, usable_cores
 
 __all__ = ["Clip", "ShotSource", "load_clip", "open_source"]
+
+PROBED_PIXELS = 100_000
 
 # Called with a stage ("reading", "flow"), the steps done, and the steps in all; may raise Cancelled.
 OnProgress = Callable[[str, int, int], None]
@@ -68,7 +70,10 @@ def encode_for_learning(linear: np.ndarray, exposure: float) -> np.ndarray:
 
 def choose_exposure(pictures: list[np.ndarray]) -> float:
     """A factor that brings very bright or very dark plates to display range; 1 for ordinary ones."""
-    luminance = np.concatenate([np.nan_to_num(p @ LUMA, posinf=0.0, neginf=0.0).ravel() for p in pictures])
+    # A regular share of a large picture's pixels tells as much.
+    steps = [max(1, math.isqrt(p.shape[0] * p.shape[1] // PROBED_PIXELS)) for p in pictures]
+    probes = [p[::step, ::step] @ np.array(LUMA, np.float32) for p, step in zip(pictures, steps, strict=True)]
+    luminance = np.concatenate([np.nan_to_num(p, posinf=0.0, neginf=0.0).ravel() for p in probes])
     bright = float(np.percentile(luminance, 99))
     if bright > 1.0 or 0.0 < bright < 0.05:
         return 0.9 / bright
@@ -106,7 +111,7 @@ def load_clip(
     shape = (count, size[1], size[0])
     rgb = np.empty((*shape, 3), np.uint8)
     mattes = np.empty((count, len(source.matte_patterns), *shape[1:]), np.float32)
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     with opencv_threads(1), thread_pool(threads) as pool, _reading_pool(source, pool) as reading:
         probes = sorted({source.frames[0], source.frames[count // 2], source.frames[-1]})
         exposure = choose_exposure(list(reading.map(source.read_display_rgb, probes)))

@@ -9,7 +9,6 @@ threads, or by a GPU in `device_flow`, of which this is the slow twin.
 """
 
 import math
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
@@ -22,7 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from inve_core.motion.separation import Crop, LayerView, layer_view, smoothed, snapped
-from inve_core.threads import opencv_threads, thread_pool
+from inve_core.threads import opencv_threads, thread_pool, usable_cores
 
 Array: TypeAlias = "np.ndarray | Tensor"
 # Grey picture [h, w] uint8 and mattes [mattes, h, w] float32 of the frame of an index; may wait for them.
@@ -314,7 +313,7 @@ def flow_over_gaps(
         device: where torch does what follows DIS, and the result stays, if it fits; None for threads and
             numpy arrays.
     """
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     fronts = mattes.shape[1]
     with opencv_threads(1), thread_pool(threads) as pool:
         job = begin_flow(pool, threads, lambda i: (grey[i], mattes[i]), grey.shape, fronts, gaps, device)

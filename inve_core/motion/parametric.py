@@ -7,7 +7,6 @@ chain does not drift. The mapping networks learn only what is left over, in pixe
 Where a model cannot be fitted the next simpler one is taken: homography, affine, similarity, translation.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from torch import Tensor
 from inve_core.coordinates import Box
 from inve_core.motion.flow import Array, GapFlow
 from inve_core.motion.refinement import Matches, refine
-from inve_core.threads import mapped_in_threads, opencv_threads, thread_pool
+from inve_core.threads import mapped_in_threads, opencv_threads, thread_pool, usable_cores
 
 MODELS = ("homography", "affine", "similarity", "translation")
 INLIER_PX = 1.0
@@ -173,7 +172,7 @@ def fit_layer(
 ) -> tuple[np.ndarray, str]:
     """Transforms [n, 3, 3] of one layer with the richest of `models` that gives a plausible motion."""
     count, height, width = masks.shape
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     with thread_pool(threads) as pool:
         places = list(pool.map(np.flatnonzero, masks))
         for model in models:

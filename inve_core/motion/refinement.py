@@ -4,14 +4,13 @@ Levenberg-Marquardt on the Huber loss. A match between frames a and b concerns t
 only, so that the normal equations are built from blocks of 16x16, one for each pair of frames.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from inve_core.threads import mapped_in_threads
+from inve_core.threads import mapped_in_threads, usable_cores
 
 HUBER_PX = 1.0
 MOST_STEPS = 30
@@ -125,7 +124,7 @@ def equations(
     count, free = len(transforms), basis.shape[1]
     inverses = np.linalg.inv(transforms)
     between = inverses[matches.target] @ transforms[matches.source]
-    parts = np.array_split(np.arange(len(between)), max(1, min(len(between), os.cpu_count() or 1)))
+    parts = np.array_split(np.arange(len(between)), max(1, min(len(between), usable_cores())))
     work = partial(_blocks, between, matches, basis, unit)
     with mapped_in_threads(work, parts, len(parts)) as done:
         losses, blocks, slopes = (np.concatenate(one) for one in zip(*done, strict=True))

@@ -48,6 +48,7 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
 
     clip = load_clip(source, settings.working_size, settings.longest_gap, on_progress, device)
     watch.lap("flow")
+    clip_peak_gib = peak_gib(device)
     trainer = Trainer(clip, settings, device=device, seed=seed)
     watch.lap("parametric_start_and_sampler")
     learning = 0.0
@@ -88,8 +89,7 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
         for frame in source.frames:
             renderer.render(stack, frame)
         watch.lap(name)
-    if device.startswith("cuda"):
-        report["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    report["clip_peak_gib"], report["peak_gib"] = clip_peak_gib, peak_gib(device)
     del report["history"]
     # Once more by itself: above it shares a lap with the clip's way into the sampler.
     watch.lap("")
@@ -108,6 +108,13 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
         "first_preview": first_preview,
         "report": report,
     }
+
+
+def peak_gib(device: str) -> float | None:
+    """The most that torch has held of a GPU's memory so far; None for a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
 
 
 def wake(device: str) -> None:
