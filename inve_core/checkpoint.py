@@ -63,7 +63,7 @@ class Snapshot:
         wanted = moments and trainer.state.stage != "done"
         steps = (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)) if wanted else ()
         for name, step in steps:
-            for index, values in step.optimiser.state_dict()["state"].items():
+            for index, values in step.moments().items():
                 tensors |= {
                     f"{name}.{index}.{key}": _copy(torch.as_tensor(value)) for key, value in values.items()
                 }

@@ -43,8 +43,10 @@ def free_bytes(device: str) -> int:
     """
     if not device.startswith("cuda"):
         return sys.maxsize
-    free, total = torch.cuda.mem_get_info(device)
-    reserved, taken = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    index = torch.device(device).index
+    number = torch.cuda.current_device() if index is None else index
+    free, total = torch.cuda.mem_get_info(number)
+    reserved, taken = torch.cuda.memory_reserved(number), torch.cuda.memory_allocated(number)
     # Since torch 2.7; before, a process has no way to ask for its own limit.
-    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(device)
+    share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda device: 1.0)(number)
     return min(free + reserved, int(share * total)) - taken

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inve_core.encodings.backends import triton_part
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
 
 
@@ -32,17 +33,34 @@ class Field(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoding = HashGrid(settings.grid)
-        widths = [self.encoding.output_dims, *[settings.width] * settings.depth, settings.outputs]
         layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
+        for fan_in, fan_out in pairwise(self.widths):
             layers += [nn.Linear(fan_in, fan_out, bias=False), nn.ReLU()]
         self.mlp = nn.Sequential(*layers[:-1])
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the MLP's inputs, hidden layers and outputs."""
+        settings = self.settings
+        return [self.encoding.output_dims, *[settings.width] * settings.depth, settings.outputs]
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The MLP's matrices, [out, in] each, inputs first."""
+        return list(self.mlp.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw outputs at x [n, dims]; what lies outside the unit cube takes its border's value."""
         # NaN must reach the losses, where it is noticed and recovered from, and not the table as an index:
         # on a GPU that would end the process.
-        result: Tensor = self.mlp(self.encoding(x.nan_to_num(nan=0.0).clamp(0.0, 1.0)))
+        encoded = self.encoding(x.nan_to_num(nan=0.0).clamp(0.0, 1.0))
+        if encoded.dtype == torch.float32 and triton_part("MLP", x.device):
+            # Imported here: Triton may be missing where it is not the backend.
+            from inve_core.encodings import triton_mlp
+
+            if triton_mlp.supports(self.widths):
+                return triton_mlp.mlp(encoded, self.weights)
+        result: Tensor = self.mlp(encoded)
         return result
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from inve_core.coordinates import determinant, shifted, transform_jacobian
+from inve_core.cuda_graphs import capture
 from inve_core.model import LayeredAtlas
 from inve_core.sampling import Sampler, Samples
 
@@ -50,43 +51,103 @@ class Quality:
 @torch.no_grad()
 def measure(model: LayeredAtlas, sampler: Sampler, fine: bool) -> Quality:
     """Measure on the same samples at every call. `fine` takes sixteen times as many of them."""
-    total = FINE_SAMPLES if fine else COARSE_SAMPLES
-    device = sampler.device
-    generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
-    fronts = model.layer_count - 1
-    chunks = max(1, total // CHUNK)
-    n = min(CHUNK, total)
-    lit, unlit = torch.zeros((), device=device), torch.zeros((), device=device)
-    both, either = torch.zeros(fronts, device=device), torch.zeros(fronts, device=device)
-    seen, folded = torch.zeros(fronts + 1, device=device), torch.zeros(fronts + 1, device=device)
-    # Sum of errors and number of samples, over the shortest and the longest gap.
-    flow = torch.zeros(2, 2, device=device)
-    for _ in range(chunks):
-        place = torch.randint(sampler.size, (n,), generator=generator, device=device)
-        way = torch.randint(2, (n,), generator=generator, device=device)
+    tally = Tally(model, sampler, FINE_SAMPLES if fine else COARSE_SAMPLES)
+    return tally.quality(tally.take())
+
+
+class Tally:
+    """Sums over fixed random samples, of which the figures are made. Nothing in `take` waits for the device.
+
+    Args:
+        model, sampler: what is measured, on which clip.
+        total: number of samples.
+    """
+
+    def __init__(self, model: LayeredAtlas, sampler: Sampler, total: int):
+        self._model, self._sampler, self._total = model, sampler, total
+        device = sampler.device
+        generator = torch.Generator(device).manual_seed(SAMPLE_SEED)
+        self._chunks = []
+        for _ in range(max(1, total // CHUNK)):
+            n = min(CHUNK, total)
+            place = torch.randint(sampler.size, (n,), generator=generator, device=device)
+            way = torch.randint(2, (n,), generator=generator, device=device)
+            self._chunks.append((place, way))
+
+    @torch.no_grad()
+    def take(self) -> Tensor:
+        """The sums, one after the other in a vector of double precision."""
+        return torch.stack([self._of_chunk(place, way) for place, way in self._chunks]).sum(0)
+
+    def _of_chunk(self, place: Tensor, way: Tensor) -> Tensor:
+        model, sampler = self._model, self._sampler
         near = sampler.at(place, 0, torch.zeros_like(place), way)
         far = sampler.at(place, 0, torch.full_like(place, max(0, len(sampler.gaps) - 1)), way)
-        for total_error, colour in zip((lit, unlit), model.reconstructions(near.xy, near.t), strict=True):
-            total_error += (colour - near.rgb).square().mean() / chunks
+        misses = [
+            (colour - near.rgb).square().mean(1).sum() for colour in model.reconstructions(near.xy, near.t)
+        ]
         visible = model.visibility(near.xy, near.t)
+        fronts = model.layer_count - 1
         inside, marked = visible[:, :fronts] > 0.5, near.mattes > 0.5
-        both += (inside & marked).sum(0)
-        either += (inside | marked).sum(0)
         layer = visible.argmax(1)
-        for row, samples in enumerate((near, far)):
-            errors = flow_errors(model, samples, layer)
-            flow[row] += torch.stack((errors[samples.flow_valid].sum(), samples.flow_valid.sum()))
-        seen += torch.bincount(layer, minlength=fronts + 1)
-        folded += torch.bincount(layer[_folds(model, near, layer)], minlength=fronts + 1)
-    near_px, far_px = (float(total / count) if count else None for total, count in flow)
-    return Quality(
-        psnr_db=-10 * math.log10(max(float(lit), 1e-12)),
-        atlas_psnr_db=-10 * math.log10(max(float(unlit), 1e-12)),
-        flow_error_px=near_px,
-        far_flow_error_px=far_px,
-        matte_iou=float((both / either.clamp_min(1)).min()) if fronts else None,
-        folded_share=float((folded / seen.clamp_min(FEWEST_SEEN)).max()),
-    )
+        own = layer[:, None] == torch.arange(model.layer_count, device=layer.device)
+        parts = [
+            torch.stack(misses),
+            *(
+                torch.stack((errors.sum(), samples.flow_valid.sum()))
+                for samples in (near, far)
+                for errors in (flow_errors(model, samples, layer) * samples.flow_valid,)
+            ),
+            (inside & marked).sum(0),
+            (inside | marked).sum(0),
+            own.sum(0),
+            (own & _folds(model, near, layer)[:, None]).sum(0),
+        ]
+        return torch.cat([part.double() for part in parts])
+
+    def quality(self, sums: Tensor) -> Quality:
+        """The figures of what `take` returned; waits for the device."""
+        values = sums.tolist()
+        fronts = self._model.layer_count - 1
+        lit, unlit, near, near_count, far, far_count, *rest = values
+        both, either = rest[:fronts], rest[fronts : 2 * fronts]
+        seen, folded = rest[2 * fronts : 3 * fronts + 1], rest[3 * fronts + 1 :]
+        # A number that is none stays one, and is noticed by the trainer.
+        psnr, atlas_psnr = (
+            -10 * math.log10(max(error / self._total, 1e-12)) if error == error else math.nan
+            for error in (lit, unlit)
+        )
+        shares = [fold / max(count, FEWEST_SEEN) for fold, count in zip(folded, seen, strict=True)]
+        return Quality(
+            psnr_db=psnr,
+            atlas_psnr_db=atlas_psnr,
+            flow_error_px=near / near_count if near_count else None,
+            far_flow_error_px=far / far_count if far_count else None,
+            matte_iou=min(b / max(1.0, e) for b, e in zip(both, either, strict=True)) if fronts else None,
+            folded_share=max(shares),
+        )
+
+
+class Looks:
+    """`measure` on few samples, again and again while the model learns; on a GPU as a CUDA graph."""
+
+    def __init__(self, model: LayeredAtlas, sampler: Sampler):
+        self._tally = Tally(model, sampler, COARSE_SAMPLES)
+        device = torch.device(sampler.device)
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._sums: Tensor | None = None
+
+    def __call__(self) -> Quality:
+        """Measure the model as it is now."""
+        if self._stream is None or self._sums is None:
+            # The first time eagerly: kernels are compiled at their first use.
+            self._sums = self._tally.take()
+        else:
+            if self._graph is None:
+                self._graph, self._sums = capture(self._tally.take, self._stream)
+            self._graph.replay()
+        return self._tally.quality(self._sums)
 
 
 @torch.no_grad()
@@ -101,11 +162,10 @@ def flow_errors(model: LayeredAtlas, samples: Samples, layer: Tensor) -> Tensor:
     """
     errors = samples.xy.new_zeros(len(samples.t))
     for k in range(model.layer_count):
-        here = layer == k
-        xy, t = samples.xy[here], samples.t[here]
-        gone = model.map(k, samples.target_xy[here], samples.target_t[here]) - model.map(k, xy, t)
-        motion = transform_jacobian(model.transforms[k][t], xy)
-        errors[here] = gone.norm(dim=-1) / determinant(motion).abs().clamp_min(1e-6).sqrt()
+        gone = model.map(k, samples.target_xy, samples.target_t) - model.map(k, samples.xy, samples.t)
+        motion = transform_jacobian(model.transforms[k][samples.t], samples.xy)
+        length = gone.norm(dim=-1) / determinant(motion).abs().clamp_min(1e-6).sqrt()
+        errors = torch.where(layer == k, length, errors)
     return errors
 
 
@@ -113,8 +173,9 @@ def _folds(model: LayeredAtlas, samples: Samples, layer: Tensor) -> Tensor:
     """[n] bool, where the mapping of the sample's own layer turns inside out."""
     folds = torch.zeros_like(samples.flow_valid)
     for k in range(model.layer_count):
-        here = layer == k
-        xy, t = samples.xy[here], samples.t[here]
-        uv, right, below = (model.map(k, shifted(xy, *step), t) for step in ((0, 0), (1, 0), (0, 1)))
-        folds[here] = determinant(torch.stack((right - uv, below - uv), -1)) <= 0
+        uv, right, below = (
+            model.map(k, shifted(samples.xy, *step), samples.t) for step in ((0, 0), (1, 0), (0, 1))
+        )
+        turned = determinant(torch.stack((right - uv, below - uv), -1)) <= 0
+        folds = torch.where(layer == k, turned, folds)
     return folds

@@ -22,15 +22,15 @@ from torch import Tensor
 from inve_core import checkpoint
 from inve_core.clip import Clip
 from inve_core.devices import describe_device, resolve_device
-from inve_core.encodings.backends import grid_backend
-from inve_core.fields import parameter_groups
-from inve_core.measures import Quality, measure
+from inve_core.encodings.backends import grid_backend, passed_over, triton_part
+from inve_core.fields import Field
+from inve_core.measures import Looks, Quality, measure
 from inve_core.model import Geometry, LayeredAtlas
 from inve_core.motion.parametric import parametric_motion
 from inve_core.objective import Phase, weighted_losses
-from inve_core.presets import TrainingSettings
-from inve_core.sampling import Sampler
-from inve_core.steps import OptimiserStep
+from inve_core.presets import LossWeights, TrainingSettings
+from inve_core.sampling import Sampler, Samples
+from inve_core.steps import AutogradUpdate, FusedUpdate, OptimiserStep, Update
 
 FINAL_RATE = 0.03
 GAIN_A_DOUBLING = 0.015
@@ -83,6 +83,7 @@ class Trainer:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: the same seed gives the same result on the same machine.
         resume: folder of an earlier `save`, of the same clip and settings.
+        clip_budget_bytes: the most device memory that the clip may take; see `FrameSlots`.
 
     Raises:
         DeviceError: the device is not there.
@@ -97,6 +98,7 @@ class Trainer:
         device: str = "auto",
         seed: int = 0,
         resume: Path | None = None,
+        clip_budget_bytes: int | None = None,
     ):
         self.clip = clip
         self.settings = settings
@@ -105,6 +107,10 @@ class Trainer:
         self.state = TrainingState()
         self.generator = torch.Generator(self.device).manual_seed(seed)
         started = time.perf_counter()
+        # First of all: kernels may still be checked in another thread, which draws random numbers for that.
+        slower = passed_over(self.device)
+        if slower and resume is None:
+            self.state.warnings.append(f"learning was slower than it could be: {'; '.join(slower)}")
         if resume is None:
             motions = parametric_motion(clip.flows, clip.mattes, seed, settings.identity_start)
             geometry = Geometry.of(
@@ -116,18 +122,20 @@ class Trainer:
                 self.model = LayeredAtlas(geometry, transforms, settings.shapes).to(self.device)
         else:
             self.model = checkpoint.load_model(resume, self.device)
-        passed_over = grid_backend(self.device).reason
-        if passed_over is not None and resume is None:
-            self.state.warnings.append(f"learning used the slower torch backend: {passed_over}")
-        self.sampler = Sampler(clip, self.device, settings.foreground_share)
+        self.sampler = Sampler(
+            clip,
+            self.device,
+            settings.foreground_share,
+            iterations=settings.iterations,
+            seed=seed,
+            budget_bytes=clip_budget_bytes,
+        )
         self._phase = self._phase_now()
-        rates = settings.grid_rate, settings.mlp_rate
-        self.forward_step = OptimiserStep(
-            self._forward_loss, parameter_groups(self.model.forward_fields(), *rates), self.generator
-        )
-        self.inverse_step = OptimiserStep(
-            self._inverse_loss, parameter_groups([*self.model.inverses], *rates), self.generator
-        )
+        self.forward_step = OptimiserStep(self._forward_update(), self.generator)
+        inverses = [one for one in self.model.inverses if isinstance(one, Field)]
+        inverse_update = AutogradUpdate(self._inverse_loss, inverses, settings.grid_rate, settings.mlp_rate)
+        self.inverse_step = OptimiserStep(inverse_update, self.generator)
+        self._look = Looks(self.model, self.sampler)
         if resume is not None:
             checkpoint.restore_trainer(self, resume)
         self.state.seconds += time.perf_counter() - started
@@ -145,6 +153,7 @@ class Trainer:
         """Train to the end, or on from where an earlier run stopped, yielding after every iteration."""
         while self.state.stage != "done":
             started = time.perf_counter()
+            self.sampler.advance(self.state.iteration + self.state.inverse_iteration)
             if self.state.stage == "learning":
                 self._learn()
             else:
@@ -190,11 +199,34 @@ class Trainer:
     def _phase_now(self) -> Phase:
         return Phase.at(self.state.iteration / self.settings.iterations, self.settings)
 
+    def _forward_update(self) -> Update:
+        """Triton's kernels where they work for this model, the reference everywhere else."""
+        fields, settings = self.model.forward_fields(), self.settings
+        rates = settings.grid_rate, settings.mlp_rate
+        if triton_part("training step", self.device):
+            # Imported here: Triton may be missing where it is not the backend.
+            from inve_core import triton_objective
+
+            def objective() -> triton_objective.FusedObjective:
+                return triton_objective.FusedObjective(
+                    self.model, self._weights(), settings.batch, self._neighbours(), self._phase
+                )
+
+            if triton_objective.supports(self.model):
+                return FusedUpdate(self._draw, objective, fields, *rates)
+        return AutogradUpdate(self._forward_loss, fields, *rates)
+
+    def _neighbours(self) -> int:
+        return max(1, int(self.settings.batch * self.settings.neighbour_share))
+
+    def _draw(self) -> Samples:
+        return self.sampler.draw(self.settings.batch, self._neighbours(), self.generator)
+
+    def _weights(self) -> LossWeights:
+        return self.settings.weights.stiffer(self.state.rigidity_factor)
+
     def _forward_loss(self) -> Tensor:
-        batch, settings = self.settings.batch, self.settings
-        samples = self.sampler.draw(batch, max(1, int(batch * settings.neighbour_share)), self.generator)
-        weights = settings.weights.stiffer(self.state.rigidity_factor)
-        losses = weighted_losses(self.model, weights, samples, self._phase)
+        losses = weighted_losses(self.model, self._weights(), self._draw(), self._phase)
         return torch.stack(list(losses.values())).sum()
 
     # -- schedule, early stopping, recovery ------------------------------------------------------------
@@ -218,7 +250,7 @@ class Trainer:
         state, settings = self.state, self.settings
         if state.iteration % settings.check_every and state.iteration < self._end():
             return
-        quality = measure(self.model, self.sampler, fine=False)
+        quality = self._look()
         loss = float(self._last_loss)
         trouble = self._trouble(loss, quality)
         if trouble:

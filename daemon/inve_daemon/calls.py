@@ -177,6 +177,9 @@ def status(connect: str | None, *, say: Say) -> dict[str, Any]:
         f"Worker {worker['state']} on {worker['device'] or answer['device']}; "
         f"roots: {', '.join(answer['roots']) or 'none'}."
     )
+    # A daemon of an earlier release does not say.
+    backend = worker.get("backend") or "not yet known"
+    say("; ".join([f"Backend {backend}", *worker.get("passed_over", [])]) + ".")
     return {"endpoint": endpoint, **answer}
 
 

@@ -36,6 +36,15 @@ count = torch.cuda.device_count() if torch.cuda.is_available() else 0
 gpus = [torch.cuda.get_device_name(n) for n in range(count)]
 print(json.dumps({"cuda": torch.version.cuda, "gpus": gpus, "threads": torch.get_num_threads()}))
 """
+# The same for the backend, which on a GPU compiles and checks kernels.
+_ASK_BACKEND = """
+import json, torch, warnings
+from inve_core.encodings.backends import grid_backend, passed_over
+warnings.simplefilter("ignore")
+device = "cuda:0" if torch.cuda.is_available() else "cpu"
+print(json.dumps({"name": grid_backend(device).name, "passed_over": passed_over(device), "device": device}))
+"""
+ASK_S = 120
 
 
 @dataclass(frozen=True)
@@ -83,29 +92,57 @@ def _packages() -> list[Finding]:
     return [Finding("packages", "ok", ", ".join(found))]
 
 
+def _ask(program: str) -> dict[str, Any] | str:
+    """What a program in a process of its own prints last, or why it printed nothing."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    asked = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=ASK_S,
+        check=False,
+        env=environment,
+    )
+    if asked.returncode != 0:
+        return (asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1]
+    answer: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
+    return answer
+
+
 def _devices() -> list[Finding]:
     try:
-        asked = subprocess.run(
-            [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=120, check=False
-        )
+        answer = _ask(_ASK_TORCH)
     except subprocess.TimeoutExpired:
         return [
             Finding("torch", "bad", "importing torch took more than two minutes; check the GPU's driver.")
         ]
-    if asked.returncode != 0:
-        reason = (asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"])[-1]
-        return [Finding("torch", "bad", f"it cannot be imported ({reason}); install it again.")]
-    answer = json.loads(asked.stdout.splitlines()[-1])
+    if isinstance(answer, str):
+        return [Finding("torch", "bad", f"it cannot be imported ({answer}); install it again.")]
     if answer["gpus"]:
-        return [Finding("devices", "ok", f"{', '.join(answer['gpus'])} (CUDA {answer['cuda']}), cpu")]
+        text = f"{', '.join(answer['gpus'])} (CUDA {answer['cuda']}), cpu"
+        return [Finding("devices", "ok", text), _backend()]
     why = "this build of torch has no CUDA" if answer["cuda"] is None else "torch finds no CUDA GPU"
     return [
         Finding(
             "devices",
             "note",
             f"cpu with {answer['threads']} threads only, as {why}; a GPU learns much faster.",
-        )
+        ),
+        _backend(),
     ]
+
+
+def _backend() -> Finding:
+    try:
+        answer = _ask(_ASK_BACKEND)
+    except subprocess.TimeoutExpired:
+        text = "checking it took more than two minutes; INVE_BACKEND=torch does without."
+        return Finding("backend", "bad", text)
+    if isinstance(answer, str):
+        # Of an error the sentence is of use, its class is not.
+        return Finding("backend", "bad", answer.partition(": ")[2] or answer)
+    text = "; ".join([f"{answer['name']} on {answer['device']}", *answer["passed_over"]])
+    return Finding("backend", "note" if answer["passed_over"] else "ok", text)
 
 
 def _store(store: Path | None) -> list[Finding]:
@@ -138,6 +175,9 @@ def _daemon() -> list[Finding]:
         return [Finding("daemon", "bad", error.message)]
     return [
         Finding(
-            "daemon", "ok", f"{status['version']} at {client.endpoint}, worker {status['worker']['state']}"
+            "daemon",
+            "ok",
+            f"{status['version']} at {client.endpoint}, worker {status['worker']['state']}, "
+            f"backend {status['worker'].get('backend') or 'not yet known'}",
         )
     ]

@@ -62,6 +62,9 @@ class WorkerSupervisor:
         self._numbers = itertools.count(1)
         self.state = "not started"
         self.device_name = ""
+        # Not known before the worker has said so, some seconds after it is ready.
+        self.backend: str | None = None
+        self.passed_over: list[str] = []
         self.refusal: InveError | None = None
         self.deaths = 0
         self._stopped = False
@@ -133,6 +136,9 @@ class WorkerSupervisor:
         if event == "ready":
             self.state, self.device_name = "ready", str(message["device_name"])
             log.info("the worker is ready on %s", self.device_name)
+        elif event == "backend":
+            self.backend, self.passed_over = message["backend"], list(message["passed_over"])
+            log.info("the backend is %s%s", self.backend, "".join(f"; {one}" for one in self.passed_over))
         elif event == "refused":
             self.refusal = from_wire(message["error"])
             self._lose(self.refusal)
@@ -166,6 +172,7 @@ class WorkerSupervisor:
     def _lose(self, error: InveError) -> None:
         self._process = None
         self.state = "not started"
+        self.backend, self.passed_over = None, []
         tasks, self._tasks = self._tasks, {}
         for callbacks in tasks.values():
             callbacks.failed(error)

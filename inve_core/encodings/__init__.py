@@ -1,1 +1,1 @@
-"""Encodings of coordinates: the multiresolution hash grid and, later, its fast backends."""
+"""Encodings of coordinates: the multiresolution hash grid and its fast backends."""

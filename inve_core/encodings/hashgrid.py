@@ -1,10 +1,10 @@
 """The multiresolution hash grid (Instant-NGP, Müller et al. 2022), as tiny-cuda-nn defines it.
 
-This is the reference: plain torch, any device, exact gradients to the table and to the inputs. On a GPU the
-kernels of `triton_grid` stand in for it where they work, which `backends` finds out. It follows tiny-cuda-nn
-and not the paper where the two differ: a level's scale is base * growth^level - 1, positions are shifted by
-half a cell, a level whose vertices fit its table is indexed densely, and an index that runs past a dense
-level's end wraps around.
+This is the reference: plain torch, any device, exact gradients to the table and to the inputs. On a GPU
+`triton_grid` or `tcnn_grid` stand in for it where they work, which `backends` finds out. It follows
+tiny-cuda-nn and not the paper where the two differ: a level's scale is base * growth^level - 1, positions are
+shifted by half a cell, a level whose vertices fit its table is indexed densely, and an index that runs past a
+dense level's end wraps around.
 """
 
 import math
@@ -75,7 +75,13 @@ def grid_levels(settings: GridSettings) -> tuple[GridLevel, ...]:
 class HashGrid(nn.Module):
     """Trainable features at the vertices of a pyramid of grids, interpolated linearly.
 
-    Call with x [n, dims] inside [0, 1]; returns [n, levels * features], level by level.
+    Call with x [n, dims] inside [0, 1]; returns [n, levels * features], level by level. The table may be
+    made half (`table.data = table.data.half()`), for half the memory and bandwidth; positions, interpolation
+    and the result stay single.
+
+    Args:
+        settings: its shape.
+        generator: of the first values; torch's own by default.
     """
 
     scales: Tensor  # [levels, 1], as all of these
@@ -83,14 +89,16 @@ class HashGrid(nn.Module):
     sizes: Tensor
     offsets: Tensor
 
-    def __init__(self, settings: GridSettings):
+    def __init__(self, settings: GridSettings, generator: torch.Generator | None = None):
         super().__init__()
         self.settings = settings
         levels = grid_levels(settings)
         self.dense_levels = sum(level.dense for level in levels)
         entries = levels[-1].offset + levels[-1].size
         self.table = nn.Parameter(
-            torch.empty(entries, settings.features).uniform_(-INITIAL_RANGE, INITIAL_RANGE)
+            torch.empty(entries, settings.features).uniform_(
+                -INITIAL_RANGE, INITIAL_RANGE, generator=generator
+            )
         )
 
         def per_level(values: list[float] | list[int], dtype: torch.dtype) -> Tensor:
@@ -147,13 +155,19 @@ class HashGrid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode positions x [n, dims] in [0, 1]; returns [n, output_dims]."""
-        single = x.dtype == self.table.dtype == torch.float32
-        if single and grid_backend(x.device).name == "triton":
-            # Imported here: Triton may be missing where it is not the backend.
-            from inve_core.encodings import triton_grid
+        if x.dtype == torch.float32 and self.table.dtype in (torch.float32, torch.float16):
+            # Imported here: what is not the backend may be missing.
+            backend = grid_backend(x.device).name
+            if backend == "triton":
+                from inve_core.encodings import triton_grid
 
-            if triton_grid.supports(self.settings):
-                return triton_grid.encode(x, self)
+                if triton_grid.supports(self.settings):
+                    return triton_grid.encode(x, self)
+            elif backend == "tinycudann":
+                from inve_core.encodings import tcnn_grid
+
+                if tcnn_grid.supports(self.settings):
+                    return tcnn_grid.encode(x, self)
         return self.encode_reference(x)
 
     def encode_reference(self, x: Tensor) -> Tensor:
@@ -231,7 +245,8 @@ class _Interpolate(torch.autograd.Function):
         levels, n = rows[0].shape
         encoded = x.new_zeros(levels, n, table.shape[1])
         for row, weight in zip(rows, corner_weights(fractions), strict=True):
-            encoded.addcmul_(table.index_select(0, row.flatten()).view_as(encoded), weight[..., None])
+            values = table.index_select(0, row.flatten()).to(x.dtype).view_as(encoded)
+            encoded.addcmul_(values, weight[..., None])
         ctx.save_for_backward(table, scales, *rows, *fractions)
         ctx.corner_count = len(rows)  # type: ignore[attr-defined]
         return encoded.transpose(0, 1).reshape(n, levels * table.shape[1])
@@ -247,7 +262,7 @@ class _Interpolate(torch.autograd.Function):
         grad_table = None
         if wants_table:
             parts = [weight * grad for weight in corner_weights(fractions)]
-            grad_table = accumulate(rows, parts, table.shape[0]).t()
+            grad_table = accumulate(rows, parts, table.shape[0]).t().to(table.dtype)
         grad_x = None
         if wants_x:
             # The dot product of each corner's features with the gradient serves all axes.

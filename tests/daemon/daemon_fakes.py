@@ -130,6 +130,9 @@ class FakeCore(InveCore):
             raise DeviceError(f"The device {name!r} is not there; use --device cpu.")
         return "cpu", "a fake"
 
+    def backend(self, device: str) -> tuple[str, list[str]]:
+        return "fake", ["the real one is not here"]
+
     def trainer(self, source: Any, **options: Any) -> FakeTrainer:
         for done in range(3):
             options["on_progress"]("reading", done, 3)

@@ -86,7 +86,9 @@ def test_a_running_daemon_is_used(
         run("train", clip.frames, "--connect", daemon.endpoint, "--seed", "3", "--json").stdout
     )
     assert result["iterations"] == 3
-    assert "1 shots" in run("status", "--connect", daemon.endpoint).stdout
+    status = run("status", "--connect", daemon.endpoint).stdout
+    assert "1 shots" in status
+    assert "Backend fake; the real one is not here.\n" in status
     error = run("shots", "--connect", daemon.endpoint, "--device", "cpu", code=2).stderr
     assert "leave out --store and --device" in error
     assert "held by another daemon" in run("shots", "--store", str(daemon.store), code=2).stderr
@@ -243,4 +245,6 @@ def test_a_shot_is_named_after_its_frames(frames: str, name: str) -> None:
 
 def test_doctor_finds_this_machine_fit(run: Any) -> None:
     findings = json.loads(run("doctor", "--json").stdout)["findings"]
-    assert {"inve", "python", "packages", "store", "daemon"} <= {one["name"] for one in findings}
+    assert {"inve", "python", "packages", "devices", "backend", "store", "daemon"} <= {
+        one["name"] for one in findings
+    }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
-from collections.abc import Generator
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +22,17 @@ from hypothesis import strategies as st
 from inve_client import errors
 from inve_client.codec import MAX_EVENT_BYTES
 from inve_core.edits import EditStack, Stroke, parse_stack
-from inve_daemon import calls, editing, pipe, progress
+from inve_core.errors import DeviceError
+from inve_daemon import calls, doctor, editing, pipe, progress
 from inve_daemon.events import Publisher
 from inve_daemon.jobs import ENDED, TRANSITIONS, Job, JobEvent, JobState, Progress, next_state
 from inve_daemon.roots import Roots, output_root, own_roots
 from inve_daemon.schema import EditPatch, LayerPatch
+from inve_daemon.worker import process
+from inve_daemon.worker.core import InveCore
+from inve_daemon.worker.process import Worker
 from inve_daemon.worker.scheduler import Scheduler, Task
-from inve_daemon.worker.tasks import finite
+from inve_daemon.worker.tasks import TrainingPace, finite
 
 # Jobs
 
@@ -446,3 +454,108 @@ def test_an_output_folder_that_is_not_there_yet_is_admitted_under_its_own_root(t
     assert roots.admit_pattern(str(folder), "the output") == str(folder)
     with pytest.raises(errors.PathRefused):
         roots.admit_pattern(str(tmp_path / "other"), "the output")
+
+
+# The backend
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "words"),
+    [
+        ("torch", "note", "INVE_BACKEND=torch asks for it"),
+        ("abacus", "bad", "INVE_BACKEND must be torch, triton, tinycudann or unset, got 'abacus'"),
+    ],
+)
+def test_doctor_names_the_backend(
+    monkeypatch: pytest.MonkeyPatch, asked: str, state: str, words: str
+) -> None:
+    monkeypatch.setenv("INVE_BACKEND", asked)
+    devices, backend = doctor._devices()
+    assert devices.name == "devices"
+    assert (backend.name, backend.state) == ("backend", state)
+    assert words in backend.text
+    assert backend.text.startswith("torch on c") == (asked == "torch")
+
+
+class _Told:
+    """Takes what a worker tells its daemon."""
+
+    def __init__(self) -> None:
+        self.messages: queue.SimpleQueue[pipe.Message] = queue.SimpleQueue()
+
+    def send(self, message: pipe.Message) -> None:
+        self.messages.put(message)
+
+
+# Of the thread that reads orders: see `start_worker`.
+_ends_by_exit = pytest.mark.filterwarnings("ignore:Exception in thread orders")
+
+
+@pytest.fixture
+def start_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[InveCore], tuple[_Told, Any]]]:
+    """Runs a worker in a thread; gives what it tells, and the pipe that its orders come by."""
+    with contextlib.ExitStack() as ends:
+
+        def start(core: InveCore) -> tuple[_Told, Any]:
+            told = _Told()
+            coming, orders = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
+            worker = Worker(core, coming, told, TrainingPace())  # type: ignore[arg-type]
+            # A worker whose daemon is gone ends its process, which here is that of the tests.
+            monkeypatch.setattr(process.os, "_exit", lambda code: sys.exit(code))
+            thread = threading.Thread(target=worker.run, daemon=True)
+            thread.start()
+            pipe.write_message(orders, {"op": "init", "device": "cpu", "store": str(tmp_path)})
+
+            def end() -> None:
+                pipe.write_message(orders, {"op": "stop"})
+                orders.close()
+                for one in [thread, *(one for one in threading.enumerate() if one.name == "orders")]:
+                    one.join(20)
+                    assert not one.is_alive()
+
+            ends.callback(end)
+            return told, orders
+
+        yield start
+
+
+class _SlowToKnow(InveCore):
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def device(self, name: str) -> tuple[str, str]:
+        return name, "a fake"
+
+    def backend(self, device: str) -> tuple[str, list[str]]:
+        assert self.go_on.wait(20)
+        return "triton", ["a reason"]
+
+    def find_files(self, *args: Any) -> list[str]:
+        raise DeviceError("a short task was taken on")
+
+
+@_ends_by_exit
+def test_a_worker_is_ready_before_its_backend_is(start_worker: Any) -> None:
+    core = _SlowToKnow()
+    told, orders = start_worker(core)
+    assert told.messages.get(timeout=20)["event"] == "ready"
+    args = {"roots": [], "frames": "x", "mattes": [], "frame_range": None}
+    pipe.write_message(orders, {"op": "open_shot", "task": 1, "args": args})
+    assert told.messages.get(timeout=20)["event"] == "error", "it works meanwhile"
+    core.go_on.set()
+    expected = {"event": "backend", "backend": "triton", "passed_over": ["a reason"]}
+    assert told.messages.get(timeout=20) == expected
+
+
+@_ends_by_exit
+def test_a_worker_says_why_it_has_no_backend(start_worker: Any) -> None:
+    class Broken(_SlowToKnow):
+        def backend(self, device: str) -> tuple[str, list[str]]:
+            raise DeviceError("INVE_BACKEND must be another one")
+
+    told, _ = start_worker(Broken())
+    assert told.messages.get(timeout=20)["event"] == "ready"
+    expected = {"event": "backend", "backend": None, "passed_over": ["INVE_BACKEND must be another one"]}
+    assert told.messages.get(timeout=20) == expected

@@ -57,13 +57,15 @@ def test_open_train_edit_track_render(client: Client, clip: Clip, tmp_path: Path
     assert tracks["frames"] == [1002, 1003]
 
     frames = client.render("shot", [1001, 1003])
+    worker = until(lambda: (now := client.status()["worker"])["backend"] and now)
+    assert (worker["backend"], worker["passed_over"]) == ("fake", ["the real one is not here"])
     assert [(one.frame, one.touched) for one in frames] == [(1001, 2), (1003, 2)]
     picture = tmp_path / "got.exr"
     picture.write_bytes(frames[0].exr)
     assert read_parts(picture)["rgba"][1].shape == (24, 32, 4)
 
     written = client.wait_job(client.render_to("shot", str(tmp_path / "out" / "f.%04d.exr")), timeout_s=60)
-    assert written["frames"] == 4
+    assert (written["frames"], written["backend"]) == (4, "fake")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"f.{n}.exr" for n in FRAMES]
     assert client.view_atlas("shot", "foreground", with_edits=True).startswith(b"\x76\x2f\x31\x01")
 
@@ -315,6 +317,7 @@ def test_a_dying_worker_fails_its_job_and_is_replaced(client: Client, clip: Clip
         client.wait_job(job, timeout_s=30)
     assert client.wait_job(client.train("shot", seed=5), timeout_s=30)["iterations"] == 5
     assert client.status()["worker"]["deaths"] == 1
+    until(lambda: client.status()["worker"]["backend"] == "fake")
 
 
 def test_what_goes_wrong_in_the_worker_has_a_type(client: Client, clip: Clip) -> None:

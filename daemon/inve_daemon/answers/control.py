@@ -51,6 +51,8 @@ class ControlAnswers(Group):
                     "state": worker.state,
                     "pid": worker.pid,
                     "device": worker.device_name,
+                    "backend": worker.backend,
+                    "passed_over": list(worker.passed_over),
                     "tasks": worker.busy,
                     "deaths": worker.deaths,
                 },

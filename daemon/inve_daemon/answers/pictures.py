@@ -95,7 +95,8 @@ class PictureAnswers(Group):
             args,
             answer,
             lambda result: answer.give(
-                {"frames": result["frames"], "revision": revision}, result["pictures"]
+                {"frames": result["frames"], "revision": revision, "backend": result["backend"]},
+                result["pictures"],
             ),
         )
 

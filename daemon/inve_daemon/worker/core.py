@@ -32,6 +32,20 @@ class InveCore:
         device = resolve_device(name)
         return device, describe_device(device)
 
+    def backend(self, device: str) -> tuple[str, list[str]]:
+        """What networks run on, and why what is faster was passed over.
+
+        The first call for a GPU compiles and checks what training and rendering use there, which takes
+        seconds. May be called from any thread; whoever needs to know meanwhile waits.
+
+        Raises:
+            inve_core.errors.DeviceError: one was asked for that does not work there.
+        """
+        from inve_core.encodings.backends import grid_backend, passed_over, warm_up
+
+        warm_up(device)
+        return grid_backend(device).name, passed_over(device)
+
     def find_files(
         self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
     ) -> list[str]:

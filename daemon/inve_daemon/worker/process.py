@@ -1,5 +1,6 @@
 """The worker process: its pipes, its loop, and how what goes wrong in a task reaches the daemon."""
 
+import contextlib
 import gc
 import logging
 import os
@@ -90,7 +91,22 @@ class Worker:
         self._tasks = Tasks(self._core, files, device, self._scheduler, self._pace)
         self._sender.send({"event": "ready", "device": device, "device_name": device_name})
         threading.Thread(target=self._read_orders, name="orders", daemon=True).start()
+        # Beside the first clip's decoding, which does not need it.
+        threading.Thread(target=self._warm_up, args=(device,), name="warm-up", daemon=True).start()
         self._scheduler.run()
+
+    def _warm_up(self, device: str) -> None:
+        """Have the backend ready before work needs it, and tell the daemon which it is."""
+        name: str | None = None
+        try:
+            name, passed_over = self._core.backend(device)
+        # Whatever it is, the first task that needs the device meets it again and answers with it.
+        except Exception as error:  # noqa: BLE001
+            log.error("the backend could not be chosen: %s", "".join(traceback.format_exception(error)))
+            passed_over = [to_client_error(error).message]
+        # A daemon that is gone is noticed where its orders are read.
+        with contextlib.suppress(OSError):
+            self._sender.send({"event": "backend", "backend": name, "passed_over": passed_over})
 
     def _read_orders(self) -> None:
         while True:

@@ -218,6 +218,10 @@ class Tasks:
         self._models.move_to_end(key)
         return found
 
+    def _backend(self) -> str:
+        name, _ = self._core.backend(self._device)
+        return name
+
     def _edits(self, args: Message) -> "EditStack":
         """The edit stack of an order; the same one again is not decoded again."""
         digest = hashlib.sha256(args["stack"]).digest()
@@ -240,7 +244,7 @@ class Tasks:
                     f"{len(args['frames'])} frames came to more; ask for fewer, or render to files."
                 )
             yield
-        return {"frames": frames, "pictures": pictures}
+        return {"frames": frames, "pictures": pictures, "backend": self._backend()}
 
     def _render_files(self, task: Task, args: Message) -> Steps:
         roots = Roots(args["roots"])
@@ -277,7 +281,13 @@ class Tasks:
             self._scheduler.check(task)
             yield
         paths = [str(path) for path in targets.values()]
-        return {"frames": count, "touched": touched, "first_path": paths[0], "last_path": paths[-1]}
+        return {
+            "frames": count,
+            "touched": touched,
+            "first_path": paths[0],
+            "last_path": paths[-1],
+            "backend": self._backend(),
+        }
 
     def _track(self, task: Task, args: Message) -> Steps:
         renderer = self._renderer(args)
