@@ -7,6 +7,7 @@ A folder holds `checkpoint.json` (format, geometry, settings, report, training s
 import dataclasses
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,45 +27,81 @@ FORMAT = 2
 DOCUMENT, WEIGHTS, TRAINER = "checkpoint.json", "weights.safetensors", "trainer.safetensors"
 
 
-def save_trainer(trainer: "Trainer", folder: Path) -> None:
-    """Write all three files; each appears whole or not at all.
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A trainer at one moment, in memory of its own: it can be written while learning goes on.
 
-    Raises:
-        StorageError: no space, or no permission.
+    Attributes:
+        document: what `checkpoint.json` is to hold.
+        weights: the networks and the parametric motion.
+        trainer: optimiser and random state.
     """
-    document = {
-        "format": FORMAT,
-        "geometry": trainer.model.geometry.to_dict(),
-        "settings": trainer.settings.to_dict(),
-        "source": trainer.clip.source.to_dict(),
-        "report": trainer.report,
-        "state": dataclasses.asdict(trainer.state),
-    }
-    tensors = {"generator": trainer.generator.get_state()}
-    # The optimisers' moments are twice the size of the networks, and of no use once there is no step to take.
-    unfinished = trainer.state.stage != "done"
-    steps = (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)) if unfinished else ()
-    for name, step in steps:
-        for index, values in step.moments().items():
-            tensors |= {
-                f"{name}.{index}.{key}": torch.as_tensor(value).cpu() for key, value in values.items()
-            }
-    weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, contents in ((WEIGHTS, weights), (TRAINER, tensors)):
-            temporary = folder / f".{name}.new"
-            save_file(contents, temporary)
-            os.replace(temporary, folder / name)
-        temporary = folder / f".{DOCUMENT}.new"
-        temporary.write_text(json.dumps(document, allow_nan=True))
-        os.replace(temporary, folder / DOCUMENT)
-    except (OSError, SafetensorError) as error:
-        for name in (WEIGHTS, TRAINER, DOCUMENT):
-            (folder / f".{name}.new").unlink(missing_ok=True)
-        raise StorageError(
-            f"checkpoint could not be written to {folder}: {error}; free some space or choose another store."
-        ) from error
+
+    document: dict[str, Any]
+    weights: dict[str, torch.Tensor]
+    trainer: dict[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, trainer: "Trainer", moments: bool = True) -> "Snapshot":
+        """Take one.
+
+        Args:
+            trainer: what to copy.
+            moments: whether the optimisers' are to be in it, which are twice the size of the networks. A run
+                that is resumed without them goes on from the same weights and gathers its moments anew.
+        """
+        document = {
+            "format": FORMAT,
+            "geometry": trainer.model.geometry.to_dict(),
+            "settings": trainer.settings.to_dict(),
+            "source": trainer.clip.source.to_dict(),
+            "report": trainer.report,
+            "state": dataclasses.asdict(trainer.state),
+        }
+        tensors = {"generator": trainer.generator.get_state()}
+        # They are of no use once there is no step to take.
+        wanted = moments and trainer.state.stage != "done"
+        steps = (("forward", trainer.forward_step), ("inverse", trainer.inverse_step)) if wanted else ()
+        for name, step in steps:
+            for index, values in step.moments().items():
+                tensors |= {
+                    f"{name}.{index}.{key}": _copy(torch.as_tensor(value)) for key, value in values.items()
+                }
+        weights = {name: _copy(tensor) for name, tensor in trainer.model.state_dict().items()}
+        return cls(document, weights, tensors)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the trainer reported at that moment."""
+        report: dict[str, Any] = self.document["report"]
+        return report
+
+    def write(self, folder: Path) -> None:
+        """Write all three files; each appears whole or not at all.
+
+        Raises:
+            StorageError: no space, or no permission.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, contents in ((WEIGHTS, self.weights), (TRAINER, self.trainer)):
+                temporary = folder / f".{name}.new"
+                save_file(contents, temporary)
+                os.replace(temporary, folder / name)
+            temporary = folder / f".{DOCUMENT}.new"
+            temporary.write_text(json.dumps(self.document, allow_nan=True))
+            os.replace(temporary, folder / DOCUMENT)
+        except (OSError, SafetensorError) as error:
+            for name in (WEIGHTS, TRAINER, DOCUMENT):
+                (folder / f".{name}.new").unlink(missing_ok=True)
+            raise StorageError(
+                f"checkpoint could not be written to {folder}: {error}; free some space or choose another "
+                "store."
+            ) from error
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True).contiguous()
 
 
 def read_document(folder: Path) -> dict[str, Any]:
@@ -114,7 +151,7 @@ def load_model(folder: Path, device: str) -> LayeredAtlas:
 
 
 def restore_trainer(trainer: "Trainer", folder: Path) -> None:
-    """Put optimisers, random state and training state back to where `save_trainer` found them.
+    """Put optimisers, random state and training state back to where `Snapshot.of` found them.
 
     Raises:
         CheckpointError: damaged, or of another clip or other settings.

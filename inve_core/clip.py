@@ -1,7 +1,10 @@
 """A shot's frames, mattes and flow at working size, in memory: what the networks learn from."""
 
-import os
-from collections.abc import Callable
+import contextlib
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,12 +13,14 @@ import numpy as np
 
 from inve_core.coordinates import PictureGrid
 from inve_core.errors import MediaError
-from inve_core.media.colour import LUMA, linear_to_srgb
-from inve_core.motion.flow import GapFlow, flow_over_gaps, gaps_for
+from inve_core.media.colour import LUMA, SRGB_CODE_BELOW
+from inve_core.motion.flow import GapFlow, begin_flow, gaps_for
 from inve_core.source import ShotSource, open_source
-from inve_core.threads import mapped_in_threads
+from inve_core.threads import opencv_threads, thread_pool, usable_cores
 
 __all__ = ["Clip", "ShotSource", "load_clip", "open_source"]
+
+PROBED_PIXELS = 100_000
 
 # Called with a stage ("reading", "flow"), the steps done, and the steps in all; may raise Cancelled.
 OnProgress = Callable[[str, int, int], None]
@@ -55,14 +60,20 @@ def encode_for_learning(linear: np.ndarray, exposure: float) -> np.ndarray:
 
     Values that are not finite count as black; values outside 0..1 after exposure are clipped.
     """
-    finite = np.nan_to_num(linear, nan=0.0, posinf=1e6, neginf=0.0) * exposure
-    encoded = linear_to_srgb(np.clip(finite, 0.0, 1.0)) * 255 + 0.5
-    return encoded.astype(np.uint8)
+    # These take the other number where one is none.
+    light = np.fmin(np.fmax(linear * np.float32(exposure), np.float32(0)), np.float32(1))
+    # As `colour.linear_to_srgb`, by OpenCV's power, which is several times as fast.
+    power = cv2.pow(light, 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
+    code = np.where(light <= SRGB_CODE_BELOW, light * np.float32(12.92), power)
+    return (code * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def choose_exposure(pictures: list[np.ndarray]) -> float:
     """A factor that brings very bright or very dark plates to display range; 1 for ordinary ones."""
-    luminance = np.concatenate([np.nan_to_num(p @ LUMA, posinf=0.0, neginf=0.0).ravel() for p in pictures])
+    # A regular share of a large picture's pixels tells as much.
+    steps = [max(1, math.isqrt(p.shape[0] * p.shape[1] // PROBED_PIXELS)) for p in pictures]
+    probes = [p[::step, ::step] @ np.array(LUMA, np.float32) for p, step in zip(pictures, steps, strict=True)]
+    luminance = np.concatenate([np.nan_to_num(p, posinf=0.0, neginf=0.0).ravel() for p in probes])
     bright = float(np.percentile(luminance, 99))
     if bright > 1.0 or 0.0 < bright < 0.05:
         return 0.9 / bright
@@ -70,13 +81,18 @@ def choose_exposure(pictures: list[np.ndarray]) -> float:
 
 
 def load_clip(
-    source: ShotSource, working_size: int, longest_gap: int = 8, on_progress: OnProgress | None = None
+    source: ShotSource,
+    working_size: int,
+    longest_gap: int = 8,
+    on_progress: OnProgress | None = None,
+    device: str = "cpu",
 ) -> Clip:
-    """Decode a shot at working size and compute its flow.
+    """Decode a shot at working size and compute its flow, each pair of frames as soon as both are there.
 
     Args:
         working_size: long edge in pixels; a smaller plate is taken as it is.
         longest_gap: flow is computed over gaps 1, 2, 4, ... up to this many frames.
+        device: `cpu`, or the GPU that is to help; the flow then stays in its memory, where it fits.
 
     Raises:
         MediaError: a picture could not be read, or is smaller than 16 pixels.
@@ -91,34 +107,37 @@ def load_clip(
         )
     size = (grid.working_width, grid.working_height)
     count = len(source.frames)
-    first, middle, last = source.frames[0], source.frames[count // 2], source.frames[-1]
-    exposure = choose_exposure([source.read(frame).display_rgb() for frame in {first, middle, last}])
-
-    def read(frame: int) -> tuple[np.ndarray, np.ndarray]:
-        rgb = _resize(np.nan_to_num(source.read(frame).display_rgb()), size)
-        mattes = [_resize(matte, size) for matte in source.read_mattes(frame)]
-        stacked = np.stack(mattes) if mattes else np.zeros((0, size[1], size[0]), np.float32)
-        return encode_for_learning(rgb, exposure), stacked
-
-    pictures = []
-    with mapped_in_threads(read, source.frames, _reading_threads(source)) as read_pictures:
-        for done, picture in enumerate(read_pictures, 1):
-            pictures.append(picture)
-            report("reading", done, count)
-    rgb = np.stack([picture for picture, _ in pictures])
-    mattes = np.stack([matte for _, matte in pictures])
-
     gaps = gaps_for(count, longest_gap)
-    pairs = sum(count - gap for gap in gaps)
-    done = 0
+    shape = (count, size[1], size[0])
+    rgb = np.empty((*shape, 3), np.uint8)
+    mattes = np.empty((count, len(source.matte_patterns), *shape[1:]), np.float32)
+    threads = usable_cores()
+    with opencv_threads(1), thread_pool(threads) as pool, _reading_pool(source, pool) as reading:
+        probes = sorted({source.frames[0], source.frames[count // 2], source.frames[-1]})
+        exposure = choose_exposure(list(reading.map(source.read_display_rgb, probes)))
 
-    def on_pair() -> None:
-        nonlocal done
-        done += 1
-        report("flow", done, pairs)
+        def read(i: int) -> None:
+            linear = source.read_display_rgb(source.frames[i])
+            if not np.isfinite(linear).all():
+                # Else one such pixel would spoil those that it is averaged with.
+                linear = np.nan_to_num(linear)
+            rgb[i] = encode_for_learning(_resize(linear, size), exposure)
+            for layer, matte in enumerate(source.read_mattes(source.frames[i])):
+                mattes[i, layer] = _resize(matte, size)
 
-    grey = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in rgb])
-    flows = flow_over_gaps(grey, mattes, gaps, on_pair)
+        readings = [reading.submit(read, i) for i in range(count)]
+
+        def frames(i: int) -> tuple[np.ndarray, np.ndarray]:
+            readings[i].result()
+            return cv2.cvtColor(rgb[i], cv2.COLOR_RGB2GRAY), mattes[i]
+
+        on_device = device if device.startswith("cuda") else None
+        flow = begin_flow(pool, threads, frames, shape, mattes.shape[1], gaps, on_device)
+        for done, one in enumerate(readings, 1):
+            one.result()
+            report("reading", done, count)
+        pairs = itertools.count(1)
+        flows = flow.collect(lambda: report("flow", next(pairs), flow.pairs))
     return Clip(source, grid, rgb, mattes, flows, exposure)
 
 
@@ -128,6 +147,11 @@ def _resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _reading_threads(source: ShotSource) -> int:
-    # A movie is decoded in order by one reader; picture files are read side by side.
-    return 1 if source.has_movie else min(8, os.cpu_count() or 1)
+@contextlib.contextmanager
+def _reading_pool(source: ShotSource, pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
+    """What to read pictures with: files are read side by side, a movie in order, by a thread of its own."""
+    if not source.has_movie:
+        yield pool
+        return
+    with thread_pool(1) as alone:
+        yield alone

@@ -13,7 +13,14 @@ import numpy as np
 
 from inve_core.errors import MediaError
 from inve_core.media.movies import MovieReader
-from inve_core.media.pictures import Picture, PictureSpec, read_matte, read_picture, read_spec
+from inve_core.media.pictures import (
+    Picture,
+    PictureSpec,
+    read_display_rgb,
+    read_matte,
+    read_picture,
+    read_spec,
+)
 from inve_core.media.sequences import Sequence as PictureSequence
 from inve_core.media.sequences import find_sequence
 
@@ -71,6 +78,20 @@ class ShotSource:
         Raises:
             MediaError: the frame is not part of the shot, or its file cannot be read any more.
         """
+        found = self._plate(frame)
+        return found.read(frame) if isinstance(found, MovieReader) else read_picture(found)
+
+    def read_display_rgb(self, frame: int) -> np.ndarray:
+        """The plate at a frame over the display window; [height, width, 3] float32, scene-linear.
+
+        Raises:
+            MediaError: as `read`.
+        """
+        found = self._plate(frame)
+        return found.read(frame).display_rgb() if isinstance(found, MovieReader) else read_display_rgb(found)
+
+    def _plate(self, frame: int) -> MovieReader | str:
+        """Where the plate at a frame is to be read from: a movie, or the path of a picture."""
         if frame not in self.frames:
             raise MediaError(
                 f"frame {frame} is not in the shot, which has frames {self.frames[0]}-{self.frames[-1]}; "
@@ -78,8 +99,8 @@ class ShotSource:
             )
         sequence = self._sequences[0]
         if sequence.kind == "movie":
-            return self._movies[sequence.paths[0]].read(frame)
-        return read_picture(sequence.paths[sequence.frames.index(frame)])
+            return self._movies[sequence.paths[0]]
+        return sequence.paths[sequence.frames.index(frame)]
 
     def read_mattes(self, frame: int) -> np.ndarray:
         """The mattes at a frame, front to back. Returns [mattes, height, width] float32 in 0..1."""

@@ -100,7 +100,6 @@ class Trainer:
         resume: Path | None = None,
         clip_budget_bytes: int | None = None,
     ):
-        self.clip = clip
         self.settings = settings
         self.seed = seed
         self.device = resolve_device(device)
@@ -130,6 +129,8 @@ class Trainer:
             seed=seed,
             budget_bytes=clip_budget_bytes,
         )
+        # The sampler has what it needs of the flow, which may take half a gigabyte of the device.
+        self.clip = replace(clip, flows=())
         self._phase = self._phase_now()
         self.forward_step = OptimiserStep(self._forward_update(), self.generator)
         inverses = [one for one in self.model.inverses if isinstance(one, Field)]
@@ -141,6 +142,8 @@ class Trainer:
         self.state.seconds += time.perf_counter() - started
         self._good_weights = self._snapshot()
         self.quality: Quality | None = None
+        # What the last look found, which a report on the way has to be content with.
+        self._latest: Quality | None = None
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -257,6 +260,7 @@ class Trainer:
         entry = {"iteration": float(state.iteration), "seconds": state.seconds, "loss": loss}
         state.history.append(entry | {k: v for k, v in quality.to_dict().items() if v is not None})
         self._good_weights = self._snapshot()
+        self._latest = quality
         if quality.flow_error_px is not None:
             state.best_flow_px = min(state.best_flow_px, quality.flow_error_px)
         early = state.ends_at is None and state.iteration < self._cooldown_start()
@@ -329,9 +333,12 @@ class Trainer:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The outcome as plain data, written into the checkpoint and shown to the user."""
+        """The outcome as plain data, written into the checkpoint and shown to the user.
+
+        On the way, how good the networks are is what the last look found, once there was one.
+        """
         grid, state = self.model.geometry.grid, self.state
-        quality = self.quality or measure(self.model, self.sampler, fine=False)
+        quality = self.quality or self._latest or measure(self.model, self.sampler, fine=False)
         return {
             **quality.to_dict(),
             "preset": self.settings.name,
@@ -355,7 +362,11 @@ class Trainer:
         Raises:
             StorageError: no space, or no permission.
         """
-        checkpoint.save_trainer(self, folder)
+        self.snapshot().write(folder)
+
+    def snapshot(self, moments: bool = True) -> checkpoint.Snapshot:
+        """What `save` writes, as it is now; to be written while learning goes on. See `Snapshot.of`."""
+        return checkpoint.Snapshot.of(self, moments)
 
 
 def shortcomings(quality: Quality) -> list[str]:

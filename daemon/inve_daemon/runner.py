@@ -177,13 +177,13 @@ class JobRunner:
         elif message["event"] == "frames":
             self._publisher.frames(job.shot, job_id, message["frames"])
         elif message["event"] == "checkpoint":
-            self._checkpoint(job, str(message["address"]))
+            self._checkpoint(job, str(message["address"]), message["report"])
 
-    def _checkpoint(self, job: Job, address: str) -> None:
+    def _checkpoint(self, job: Job, address: str, report: dict[str, Any]) -> None:
         superseded = job.checkpoint
         self._jobs[job.id] = dataclasses.replace(job, checkpoint=address)
         try:
-            if self._store.jobs.set_checkpoint(job, address):
+            if self._store.jobs.set_checkpoint(job, address, report):
                 self._publisher.shot(job.shot, "model")
         except StorageError as error:
             log.warning("a checkpoint of shot %s was not written down: %s", job.shot, error)

@@ -59,7 +59,7 @@ def mismatch(device: torch.device) -> str | None:
             ours = mlp(x, weights)
             both = [(out, *torch.autograd.grad((out * weight).sum(), [x, *weights])) for out in (ours, right)]
             for number, (actual, expected) in enumerate(zip(*both, strict=True)):
-                error = float((actual - expected).norm() / expected.norm())
+                error = float((actual - expected).detach().norm() / expected.detach().norm())
                 if not error <= TOLERANCE:
                     what = f"gradient {number}" if number else "values"
                     return f"{what} with {inputs} inputs are off by {error:.1e} of their length"

@@ -16,7 +16,7 @@ LUMA: tuple[float, float, float] = (0.2126, 0.7152, 0.0722)
 FloatArray = npt.NDArray[np.floating]
 
 _SRGB_LINEAR_BELOW = 0.04045
-_SRGB_CODE_BELOW = 0.0031308
+SRGB_CODE_BELOW = 0.0031308
 
 
 def srgb_to_linear(values: npt.ArrayLike) -> FloatArray:
@@ -38,7 +38,7 @@ def linear_to_srgb(values: npt.ArrayLike) -> FloatArray:
     """sRGB-encoded values of linear light: the inverse of :func:`srgb_to_linear`, same shapes and types."""
     light = _as_float(values)
     size = np.abs(light)
-    return _like(light, np.where(size <= _SRGB_CODE_BELOW, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055))
+    return _like(light, np.where(size <= SRGB_CODE_BELOW, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055))
 
 
 def curve_to_linear(colour_space: str) -> Callable[[npt.ArrayLike], FloatArray] | None:

@@ -7,15 +7,19 @@ chain does not drift. The mapping networks learn only what is left over, in pixe
 Where a model cannot be fitted the next simpler one is taken: homography, affine, similarity, translation.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from inve_core.coordinates import Box
-from inve_core.motion.flow import GapFlow
+from inve_core.motion.flow import Array, GapFlow
 from inve_core.motion.refinement import Matches, refine
+from inve_core.threads import mapped_in_threads, opencv_threads, thread_pool, usable_cores
 
 MODELS = ("homography", "affine", "similarity", "translation")
 INLIER_PX = 1.0
@@ -60,31 +64,59 @@ def layer_masks(mattes: np.ndarray) -> np.ndarray:
 
 
 def matches_of(
-    flows: Sequence[GapFlow], masks: np.ndarray, most: int, rng: np.random.Generator
-) -> Iterator[Matches]:
+    flows: Sequence[GapFlow], places: Sequence[np.ndarray], width: int, most: int, rng: np.random.Generator
+) -> Matches:
     """Random consistent flow vectors inside a layer, at most `most` a pair of frames, both directions.
 
     Args:
-        masks: [n, h, w] bool, the layer's pixels.
+        places: of each frame, the layer's pixels as int64 indices into the picture, row by row.
+        width: the picture's.
+        most: how many of each pair.
     """
-    places = [np.flatnonzero(mask) for mask in masks]
-    width = masks.shape[2]
-    for flow in flows:
-        for i in range(len(flow.forward)):
-            j = i + flow.gap
-            for a, b, vectors, valid in (
-                (i, j, flow.forward[i], flow.forward_valid[i]),
-                (j, i, flow.backward[i], flow.backward_valid[i]),
-            ):
-                # Shuffled candidates first: to list all valid pixels of each pair takes far longer.
-                here = places[a]
-                if len(here) > TRIES * most:
-                    here = here[rng.integers(len(here), size=TRIES * most)]
-                here = here[valid.reshape(-1)[here]]
-                if len(here) > most:
-                    here = rng.choice(here, most, replace=False)
-                start = np.stack((here % width, here // width), 1) + 0.5
-                yield Matches(a, b, start, start + vectors.reshape(-1, 2)[here].astype(np.float64))
+    parts = [_matches_of_gap(flow, places, width, most, rng) for flow in flows]
+    return Matches(*(np.concatenate(one) for one in zip(*parts, strict=True)))
+
+
+def _matches_of_gap(
+    flow: GapFlow, places: Sequence[np.ndarray], width: int, most: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What `Matches` holds, of one gap: forward pairs first, then backward ones."""
+    count = len(flow.forward)
+    first = np.arange(count)
+    source = np.concatenate((first, first + flow.gap))
+    target = np.concatenate((first + flow.gap, first))
+    # Candidates first: to list all valid pixels of each pair takes far longer.
+    candidates = np.zeros((2 * count, TRIES * most), np.int64)
+    drawn = np.zeros(2 * count, np.int64)
+    for row, frame in enumerate(source):
+        here = places[frame]
+        if len(here) > TRIES * most:
+            candidates[row] = here[rng.integers(len(here), size=TRIES * most)]
+        else:
+            candidates[row, : len(here)] = rng.permutation(here)
+        drawn[row] = min(len(here), TRIES * most)
+    vectors, valid = zip(
+        _at(flow.forward, flow.forward_valid, candidates[:count]),
+        _at(flow.backward, flow.backward_valid, candidates[count:]),
+        strict=True,
+    )
+    usable = np.concatenate(valid) & (np.arange(TRIES * most) < drawn[:, None])
+    # The usable ones of each row to its front, in their order.
+    order = np.argsort(~usable, axis=1, kind="stable")[:, :most]
+    chosen = np.take_along_axis(candidates, order, 1)
+    start = np.stack((chosen % width, chosen // width), -1) + 0.5
+    end = start + np.take_along_axis(np.concatenate(vectors), order[..., None], 1)
+    return source, target, np.take_along_axis(usable, order, 1), start, end
+
+
+def _at(field: Array, valid: Array, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors [pairs, m, 2] float32 at pixels [pairs, m] of each pair's picture, and which are valid."""
+    pair = np.arange(len(field))[:, None]
+    row, column = np.divmod(pixels, field.shape[2])
+    if isinstance(field, Tensor) and isinstance(valid, Tensor):
+        index = [torch.from_numpy(one).to(field.device) for one in (pair, row, column)]
+        return field[tuple(index)].float().cpu().numpy(), valid[tuple(index)].cpu().numpy()
+    return np.asarray(field[pair, row, column], np.float32), np.asarray(valid[pair, row, column])
 
 
 def fit_transform(start: np.ndarray, end: np.ndarray, model: str) -> np.ndarray | None:
@@ -129,26 +161,37 @@ def plausible(transforms: np.ndarray, width: int, height: int) -> bool:
     return bool(reach < FURTHEST_LONG_EDGES * max(width, height))
 
 
+def fit_step(start: np.ndarray, end: np.ndarray, models: Sequence[str]) -> np.ndarray | None:
+    """The fit with the first of `models` that the point pairs [m, 2] support."""
+    fits = (fit_transform(start, end, model) for model in models)
+    return next((fit for fit in fits if fit is not None), None)
+
+
 def fit_layer(
     flows: Sequence[GapFlow], masks: np.ndarray, models: Sequence[str], reference: int, seed: int
 ) -> tuple[np.ndarray, str]:
     """Transforms [n, 3, 3] of one layer with the richest of `models` that gives a plausible motion."""
     count, height, width = masks.shape
-    for model in models:
-        # A fresh generator for each model, so that a fallback does not depend on what was tried before it.
-        rng = np.random.default_rng(seed)
-        steps = {}
-        simpler = MODELS[MODELS.index(model) :]
-        for match in matches_of(flows[:1], masks, POINTS_A_FIT, rng):
-            fits = (fit_transform(match.start, match.end, kind) for kind in simpler)
-            step = next((fit for fit in fits if fit is not None), None)
-            if step is not None:
-                steps[match.source, match.target] = step
-        transforms = chain(steps, count, reference)
-        if not plausible(transforms, width, height):
-            continue
-        refined = refine(transforms, list(matches_of(flows, masks, POINTS_A_PAIR, rng)), model, reference)
-        return (refined if plausible(refined, width, height) else transforms), model
+    threads = usable_cores()
+    with thread_pool(threads) as pool:
+        places = list(pool.map(np.flatnonzero, masks))
+        for model in models:
+            # A fresh generator for each, so that a fallback does not depend on what was tried before it.
+            rng = np.random.default_rng(seed)
+            found = matches_of(flows[:1], places, width, POINTS_A_FIT, rng)
+            simpler = MODELS[MODELS.index(model) :]
+            fits = pool.map(partial(fit_step, models=simpler), *zip(*found.pairs(), strict=True))
+            steps = {
+                (int(a), int(b)): fit
+                for a, b, fit in zip(found.source, found.target, fits, strict=True)
+                if fit is not None
+            }
+            transforms = chain(steps, count, reference)
+            if not plausible(transforms, width, height):
+                continue
+            matches = matches_of(flows, places, width, POINTS_A_PAIR, rng)
+            refined = refine(transforms, matches, model, reference)
+            return (refined if plausible(refined, width, height) else transforms), model
     return np.tile(np.eye(3), (count, 1, 1)), "identity"
 
 
@@ -165,8 +208,8 @@ def parametric_motion(
     masks = layer_masks(mattes)
     count, layers, height, width = masks.shape
     margin_share = LNA_MARGIN_SHARE if identity else MARGIN_SHARE
-    motions = []
-    for layer in range(layers):
+
+    def motion(layer: int) -> LayerMotion:
         ground = layer == layers - 1
         reference = count // 2 if ground else int(masks[:, layer].sum((1, 2)).argmax())
         if identity or not flows:
@@ -175,9 +218,10 @@ def parametric_motion(
             models = MODELS if ground else MODELS[2:]
             transforms, model = fit_layer(flows, masks[:, layer], models, reference, seed)
         seen = np.ones((count, height, width), bool) if ground else mattes[:, layer] > 0.02
-        box = _box(transforms, seen, ground, margin_share)
-        motions.append(LayerMotion(transforms, reference, model, box))
-    return tuple(motions)
+        return LayerMotion(transforms, reference, model, _box(transforms, seen, ground, margin_share))
+
+    with opencv_threads(1), mapped_in_threads(motion, range(layers), layers) as motions:
+        return tuple(motions)
 
 
 def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool, margin_share: float) -> Box:
@@ -188,13 +232,10 @@ def _box(transforms: np.ndarray, seen: np.ndarray, ground: bool, margin_share: f
         if ground:
             points = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
         else:
-            y, x = np.nonzero(mask)
+            x, y = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
             if not len(x):
                 continue
-            points = (
-                np.array([[x.min(), y.min()], [x.max(), y.min()], [x.min(), y.max()], [x.max(), y.max()]])
-                + 0.5
-            )
+            points = np.array([[a, b] for a in (x[0], x[-1]) for b in (y[0], y[-1])]) + 0.5
         mapped = np.c_[points, np.ones(len(points))] @ matrix.T
         places.append(mapped[:, :2] / mapped[:, 2:])
     if not places:

@@ -4,10 +4,13 @@ Levenberg-Marquardt on the Huber loss. A match between frames a and b concerns t
 only, so that the normal equations are built from blocks of 16x16, one for each pair of frames.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+
+from inve_core.threads import mapped_in_threads, usable_cores
 
 HUBER_PX = 1.0
 MOST_STEPS = 30
@@ -15,7 +18,7 @@ MOST_STEPS = 30
 LEAST_GAIN = 1e-4
 # Columns are models, rows the homography's eight numbers (a, b, x, y, c, d, g, h) in the update
 # [[1 + a, b, x], [c, 1 + d, y], [g, h, 1]].
-_BASES = {
+BASES = {
     "homography": np.eye(8),
     "affine": np.eye(8)[:, :6],
     "similarity": np.array(
@@ -28,15 +31,27 @@ _BASES = {
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Places that flow says are the same, between two frames, in working pixels."""
+    """Places that flow says are the same, between pairs of frames, in working pixels.
 
-    source: int
-    target: int
-    start: np.ndarray  # [m, 2]
-    end: np.ndarray  # [m, 2]
+    Attributes:
+        source, target: [pairs] int64, indices of frames.
+        usable: [pairs, m] bool; pairs may have less than m matches.
+        start, end: [pairs, m, 2] float64, in the source and in the target.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    usable: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Starts and ends of each pair of frames, [m, 2] each."""
+        for usable, start, end in zip(self.usable, self.start, self.end, strict=True):
+            yield start[usable], end[usable]
 
 
-def refine(transforms: np.ndarray, matches: Sequence[Matches], model: str, reference: int) -> np.ndarray:
+def refine(transforms: np.ndarray, matches: Matches, model: str, reference: int) -> np.ndarray:
     """Adjust all frames' transforms together to matches over all gaps.
 
     Minimises the Huber loss (1 px) of how far a match's end lies from where the transforms take its start,
@@ -50,16 +65,15 @@ def refine(transforms: np.ndarray, matches: Sequence[Matches], model: str, refer
     Returns:
         [n, 3, 3], or the transforms as given where the fit did not get better.
     """
-    matches = [match for match in matches if len(match.start)]
-    if not matches or len(transforms) < 2:
+    if not matches.usable.any() or len(transforms) < 2:
         return transforms
     # Work in units of the picture's size about its middle, which keeps the eight numbers alike in weight.
-    unit = max(float(max(match.start.max(), match.end.max())) for match in matches) / 2
+    unit = float(max(matches.start[matches.usable].max(), matches.end[matches.usable].max())) / 2
     normalise = np.array([[1 / unit, 0, -1], [0, 1 / unit, -1], [0, 0, 1]])
-    basis = _BASES[model]
+    basis = BASES[model]
     current = normalise @ transforms @ np.linalg.inv(normalise)
-    scaled = [Matches(m.source, m.target, m.start / unit - 1, m.end / unit - 1) for m in matches]
-    loss, normal, gradient = _equations(current, scaled, basis, unit)
+    scaled = replace(matches, start=matches.start / unit - 1, end=matches.end / unit - 1)
+    loss, normal, gradient = equations(current, scaled, basis, unit)
     fixed = np.arange(reference * basis.shape[1], (reference + 1) * basis.shape[1])
     damping = 1e-3
     for _ in range(MOST_STEPS):
@@ -68,7 +82,7 @@ def refine(transforms: np.ndarray, matches: Sequence[Matches], model: str, refer
         damped = normal + np.diag(damping * diagonal + 1e-9 * diagonal.max() + 1e-12)
         delta = np.linalg.solve(damped, -gradient).reshape(len(current), -1) @ basis.T
         trial = _normalised(current @ _updates(delta))
-        trial_loss, trial_normal, trial_gradient = _equations(trial, scaled, basis, unit)
+        trial_loss, trial_normal, trial_gradient = equations(trial, scaled, basis, unit)
         if trial_loss < loss:
             gain = (loss - trial_loss) / loss
             current, loss, normal, gradient = trial, trial_loss, trial_normal, trial_gradient
@@ -80,17 +94,6 @@ def refine(transforms: np.ndarray, matches: Sequence[Matches], model: str, refer
             if damping > 1e6:
                 break
     return _normalised(np.linalg.inv(normalise) @ current @ normalise)
-
-
-def huber_of(transforms: np.ndarray, matches: Sequence[Matches]) -> float:
-    """The mean Huber loss that `refine` minimises, in pixels; the slow twin of its equations."""
-    losses = []
-    for match in matches:
-        between = np.linalg.inv(transforms[match.target]) @ transforms[match.source]
-        moved = np.c_[match.start, np.ones(len(match.start))] @ between.T
-        error = np.linalg.norm(moved[:, :2] / moved[:, 2:] - match.end, axis=1)
-        losses.append(np.where(error < HUBER_PX, 0.5 * error**2, HUBER_PX * (error - 0.5 * HUBER_PX)))
-    return float(np.concatenate(losses).mean())
 
 
 def _normalised(matrices: np.ndarray) -> np.ndarray:
@@ -105,49 +108,77 @@ def _updates(delta: np.ndarray) -> np.ndarray:
     return np.stack((1 + a, b, x, c, 1 + d, y, g, h, one), 1).reshape(-1, 3, 3)
 
 
-def _equations(
-    transforms: np.ndarray, matches: Sequence[Matches], basis: np.ndarray, unit: float
+def equations(
+    transforms: np.ndarray, matches: Matches, basis: np.ndarray, unit: float
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean Huber loss in pixels, and the normal equations of its reweighted least squares."""
-    free = basis.shape[1]
-    size = len(transforms) * free
-    normal, gradient = np.zeros((size, size)), np.zeros(size)
+    """Mean Huber loss in pixels, and the normal equations of its reweighted least squares.
+
+    Args:
+        transforms: [n, 3, 3], frame to reference.
+        matches: in units of `unit` pixels.
+        basis: [8, free], of the update; see `BASES`.
+
+    Returns:
+        The loss, the matrix [n * free, n * free] and the gradient [n * free].
+    """
+    count, free = len(transforms), basis.shape[1]
     inverses = np.linalg.inv(transforms)
-    total, count = 0.0, 0
-    for match in matches:
-        between = inverses[match.target] @ transforms[match.source]
-        mapped = np.c_[match.start, np.ones(len(match.start))] @ between.T
-        depth = np.where(np.abs(mapped[:, 2:]) < 1e-9, 1e-9, mapped[:, 2:])
-        point = mapped[:, :2] / depth
-        error = (point - match.end) * unit
-        length = np.linalg.norm(error, axis=1)
-        inner = length < HUBER_PX
-        total += float(np.where(inner, 0.5 * length**2, HUBER_PX * (length - 0.5 * HUBER_PX)).sum())
-        count += len(length)
-        weight = np.where(inner, 1.0, HUBER_PX / np.maximum(length, 1e-12))
-        # d(point)/d(start) of the homography `between`, and what the two frames' updates do to their points.
-        slope = (between[:2, :2] - point[:, :, None] * between[2:, :2]) / depth[:, :, None]
-        forth = slope @ (_generators(match.start) @ basis)
-        back = -_generators(point) @ basis
-        jacobian = np.concatenate((forth, back), 2) * unit
-        weighted = jacobian * weight[:, None, None]
-        block = np.einsum("nki,nkj->ij", weighted, jacobian, optimize=True)
-        part = np.einsum("nki,nk->i", weighted, error)
-        a = slice(match.source * free, (match.source + 1) * free)
-        b = slice(match.target * free, (match.target + 1) * free)
-        normal[a, a] += block[:free, :free]
-        normal[b, b] += block[free:, free:]
-        normal[a, b] += block[:free, free:]
-        normal[b, a] += block[free:, :free]
-        gradient[a] += part[:free]
-        gradient[b] += part[free:]
-    return total / count, normal / count, gradient / count
+    between = inverses[matches.target] @ transforms[matches.source]
+    parts = np.array_split(np.arange(len(between)), max(1, min(len(between), usable_cores())))
+    work = partial(_blocks, between, matches, basis, unit)
+    with mapped_in_threads(work, parts, len(parts)) as done:
+        losses, blocks, slopes = (np.concatenate(one) for one in zip(*done, strict=True))
+    a, b = matches.source, matches.target
+    normal, gradient = np.zeros((count, count, free, free)), np.zeros((count, free))
+    for rows, first in ((a, slice(0, free)), (b, slice(free, None))):
+        np.add.at(gradient, rows, slopes[:, first])
+        for columns, second in ((a, slice(0, free)), (b, slice(free, None))):
+            np.add.at(normal, (rows, columns), blocks[:, first, second])
+    points = matches.usable.sum()
+    size = count * free
+    whole = normal.transpose(0, 2, 1, 3).reshape(size, size)
+    return float(losses.sum() / points), whole / points, gradient.reshape(size) / points
 
 
-def _generators(points: np.ndarray) -> np.ndarray:
-    """How a small update moves points [n, 2]: [n, 2, 8]."""
-    x, y = points.T
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    along_x = np.stack((x, y, one, zero, zero, zero, -x * x, -x * y), 1)
-    along_y = np.stack((zero, zero, zero, one, x, y, -x * y, -y * y), 1)
-    return np.stack((along_x, along_y), 1)
+def _blocks(
+    between: np.ndarray, matches: Matches, basis: np.ndarray, unit: float, part: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What some pairs add to loss [p], matrix [p, 2 * free, 2 * free] and gradient [p, 2 * free]."""
+    between, usable = between[part], matches.usable[part]
+    start, end = matches.start[part], matches.end[part]
+    mapped = start @ between[:, :, :2].transpose(0, 2, 1) + between[:, None, :, 2]
+    depth = np.where(np.abs(mapped[..., 2:]) < 1e-9, 1e-9, mapped[..., 2:])
+    point = mapped[..., :2] / depth
+    error = (point - end) * unit
+    length = np.sqrt((error * error).sum(-1))
+    inner = length < HUBER_PX
+    loss = np.where(inner, 0.5 * length**2, HUBER_PX * (length - 0.5 * HUBER_PX)) * usable
+    weight = np.where(inner, 1.0, HUBER_PX / np.maximum(length, 1e-12)) * usable
+    # d(point)/d(start) of the homography `between`, and what the two frames' updates do to their points.
+    slope = (between[:, None, :2, :2] - point[..., None] * between[:, None, 2:, :2]) / depth[..., None]
+    # Half of the weight for each of the two factors of the products below.
+    scale = unit * np.sqrt(weight)[..., None, None]
+    slope *= scale
+    free = basis.shape[1]
+    jacobian = np.empty((*start.shape, 2 * free))
+    # Products of thousands of tiny matrices, written out: one call a matrix would take far longer.
+    moves = _generators(start, basis)
+    np.multiply(slope[..., :1], moves[..., :1, :], out=jacobian[..., :free])
+    jacobian[..., :free] += slope[..., 1:] * moves[..., 1:, :]
+    np.multiply(_generators(point, basis), -scale, out=jacobian[..., free:])
+    rows = jacobian.reshape(len(part), -1, 2 * free)
+    columns = rows.transpose(0, 2, 1)
+    error *= np.sqrt(weight)[..., None]
+    return loss.sum(1), columns @ rows, (columns @ error.reshape(len(part), -1, 1))[..., 0]
+
+
+def _generators(points: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """How a small update of a basis [8, free] moves points [..., 2]: [..., 2, free]."""
+    x, y = points[..., 0], points[..., 1]
+    result = np.zeros((*points.shape[:-1], 2, 8))
+    # In the order of the rows of `BASES`.
+    result[..., 0, 0], result[..., 0, 1], result[..., 0, 2] = x, y, 1.0
+    result[..., 1, 3], result[..., 1, 4], result[..., 1, 5] = 1.0, x, y
+    result[..., 0, 6], result[..., 0, 7] = -x * x, -x * y
+    result[..., 1, 6], result[..., 1, 7] = -x * y, -y * y
+    return result if basis.shape[1] == len(basis) else result @ basis

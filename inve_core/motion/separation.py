@@ -134,18 +134,25 @@ def extended(grey: np.ndarray, share: np.ndarray) -> np.ndarray:
         return grey
     picture = grey.astype(np.float32)
     keep = inner(share > 0.5, _MARGIN_PX).astype(np.float32)
-    total, weights = np.zeros_like(picture), np.zeros_like(picture)
+    size = picture.shape[::-1]
+    # What is blurred and how much of it there is, as one picture of two channels.
+    both = small = cv2.merge((picture * keep, keep))
+    total = np.full_like(both, 1e-14)
     for sigma, weight in _BLURS:
-        # Wide blurs are made on small pictures.
+        # Wide blurs are made on small pictures, each of which is made of the one before.
         step = max(1, sigma // 3)
-        size = (max(1, picture.shape[1] // step), max(1, picture.shape[0] // step))
-        for sums, values in ((total, picture * keep), (weights, keep)):
-            small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-            blurred = cv2.GaussianBlur(small, (0, 0), sigma / step)
-            sums += weight * cv2.resize(blurred, picture.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    carried = total / (weights + 1e-14)
+        if step > 1:
+            shrunk = max(1, size[0] // step), max(1, size[1] // step)
+            small = cv2.resize(small, shrunk, interpolation=cv2.INTER_AREA)
+        blurred = cv2.GaussianBlur(small, (0, 0), sigma / step)
+        if step > 1:
+            blurred = cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR)
+        cv2.scaleAdd(blurred, weight, total, total)
+    carried = total[..., 0] / total[..., 1]
     safe = np.minimum(keep, share)
-    return np.clip(picture * safe + carried * (1 - safe) + 0.5, 0, 255).astype(np.uint8)
+    carried += (picture - carried) * safe
+    # Rounds, and keeps to 0..255.
+    return np.asarray(cv2.convertScaleAbs(np.maximum(carried, 0.0)), np.uint8)
 
 
 def smoothed(flow: np.ndarray, miss_px: np.ndarray, share: np.ndarray, sigma_px: float) -> np.ndarray:
@@ -179,13 +186,11 @@ def snapped(flow: np.ndarray, crop: Crop, target: LayerView) -> np.ndarray:
 
 
 def _nearest(allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    height, width = allowed.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    here = np.stack((x, y), -1)
-    outside = (~allowed).astype(np.uint8)
+    outside = (~allowed).view(np.uint8)
     distance, labels = cv2.distanceTransformWithLabels(
         outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     places = np.zeros((int(labels.max()) + 1, 2), np.float32)
-    places[labels[allowed]] = here[allowed]
-    return places[labels], np.asarray(distance, np.float32)
+    y, x = np.nonzero(allowed)
+    places[labels[y, x]] = np.stack((x, y), 1)
+    return places.take(np.asarray(labels, np.int32), axis=0), np.asarray(distance, np.float32)

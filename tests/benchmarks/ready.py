@@ -2,42 +2,76 @@
 
     python tests/benchmarks/ready.py FRAMES --mattes MATTES --preset fast --device cuda [--json OUT.json]
 
-Runs in one process through the core's public API.
+Runs in one process through the core's public API. Flow begins beside decoding: `decoding` ends with the last
+frame that is read, and `flow` is what is left then. `first_preview` counts from the start to the first
+checkpoint on disk and loaded again, at the worker's pace, with what the last look had found by then.
 Absolute times mean something on a GPU only, and with its name.
 """
 
 import argparse
 import json
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from stopwatch import Stopwatch
 
+from inve_core.checkpoint import Snapshot, load_model
 from inve_core.clip import load_clip, open_source
 from inve_core.devices import describe_device, resolve_device
 from inve_core.edits import parse_stack
+from inve_core.motion.parametric import parametric_motion
 from inve_core.presets import PRESETS
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
+from inve_daemon.worker.tasks import TrainingPace
+
+SHOWN = ("iterations", "train_s", "psnr_db", "flow_error_px", "far_flow_error_px", "matte_iou", "outcome")
 
 
 def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int) -> dict[str, Any]:
     """One run from files to edited frames."""
     device = resolve_device(device)
+    wake(device)
     watch = Stopwatch(device)
+    began = time.perf_counter()
     source = open_source(frames, mattes)
     watch.lap("open")
     settings = PRESETS[preset]
-    clip = load_clip(source, settings.working_size, settings.longest_gap)
-    watch.lap("read_and_flow")
+
+    def on_progress(stage: str, done: int, total: int) -> None:
+        if stage == "reading" and done == total:
+            watch.lap("decoding", wait=False)
+
+    clip = load_clip(source, settings.working_size, settings.longest_gap, on_progress, device)
+    watch.lap("flow")
+    clip_peak_gib = peak_gib(device)
     trainer = Trainer(clip, settings, device=device, seed=seed)
-    watch.lap("parametric_start")
+    watch.lap("parametric_start_and_sampler")
     learning = 0.0
-    for progress in trainer.run():
-        if progress.stage != "learning" and not learning:
-            watch.lap("learning")
-            learning = watch.seconds["learning"]
+    first_preview: dict[str, Any] = {}
+    pace = TrainingPace()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as saving:
+
+        def save(snapshot: Snapshot) -> None:
+            snapshot.write(Path(folder))
+            load_model(Path(folder), device)
+            found = {name: snapshot.report[name] for name in SHOWN if name in snapshot.report}
+            first_preview.update(found | {"seconds": round(time.perf_counter() - began, 3)})
+
+        first_save = time.perf_counter() + pace.first_save_s
+        asked = None
+        for progress in trainer.run():
+            if asked is None and progress.losses and time.perf_counter() >= first_save:
+                asked = saving.submit(save, trainer.snapshot(moments=False))
+            if progress.stage != "learning" and not learning:
+                watch.lap("learning")
+                learning = watch.seconds["learning"]
+        if asked is not None:
+            asked.result()
     watch.lap("inverse_mappings")
     report = trainer.report
     ready_s = sum(watch.seconds.values())
@@ -55,9 +89,14 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
         for frame in source.frames:
             renderer.render(stack, frame)
         watch.lap(name)
-    if device.startswith("cuda"):
-        report["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    report["clip_peak_gib"], report["peak_gib"] = clip_peak_gib, peak_gib(device)
     del report["history"]
+    # Once more by itself: above it shares a lap with the clip's way into the sampler.
+    watch.lap("")
+    parametric_motion(clip.flows, clip.mattes, seed, settings.identity_start)
+    watch.lap("parametric_start")
+    alone = {"parametric_start_alone_s": watch.seconds.pop("parametric_start")}
+    del watch.seconds[""]
     return {
         "device": describe_device(device),
         "frames": len(source.frames),
@@ -65,8 +104,22 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
         "ready_s": round(ready_s, 2),
         "iterations_per_s": round(report["iterations"] / learning, 1),
         "stages_s": watch.seconds,
+        **alone,
+        "first_preview": first_preview,
         "report": report,
     }
+
+
+def peak_gib(device: str) -> float | None:
+    """The most that torch has held of a GPU's memory so far; None for a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+
+
+def wake(device: str) -> None:
+    """Make a GPU's context, which a daemon's worker has long made when a clip comes."""
+    torch.zeros((), device=device).item()
 
 
 def main() -> None:

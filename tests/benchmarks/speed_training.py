@@ -41,7 +41,7 @@ def plan_of(arguments: Arguments) -> Plan:
 
 def loaded(source: ShotSource, settings: TrainingSettings, device: str) -> Clip:
     """The clip as *Prepare* reads it for a training on a device."""
-    return load_clip(source, settings.working_size, settings.longest_gap)
+    return load_clip(source, settings.working_size, settings.longest_gap, None, device)
 
 
 def iterations_per_s(trainer: Trainer, device: str, warm_up: int, seconds: float) -> float:

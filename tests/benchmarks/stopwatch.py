@@ -13,9 +13,9 @@ class Stopwatch:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def lap(self, name: str) -> None:
-        """Give the time since the last lap to a stage."""
-        if self.device.startswith("cuda"):
+    def lap(self, name: str, wait: bool = True) -> None:
+        """Give the time since the last lap to a stage; `wait` for what the GPU still has to do of it."""
+        if wait and self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
         now = time.perf_counter()
         self.seconds[name] = round(now - self._last, 3)

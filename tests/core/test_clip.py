@@ -7,8 +7,9 @@ import pytest
 
 from inve_core.clip import choose_exposure, encode_for_learning, load_clip, open_source
 from inve_core.errors import Cancelled, MediaError
+from inve_core.media.colour import linear_to_srgb
 from inve_core.source import ShotSource, layer_names
-from inve_core.threads import mapped_in_threads
+from inve_core.threads import mapped_in_threads, usable_cores
 
 
 def test_a_clip_is_read_at_working_size(shot):
@@ -64,6 +65,24 @@ def test_leaving_early_begins_nothing_more():
 def test_learning_encoding_is_finite_and_clipped():
     odd = np.array([[[np.nan, np.inf, -np.inf], [-0.5, 0.5, 7.0]]], np.float32)
     assert encode_for_learning(odd, 1.0).tolist() == [[[0, 255, 0], [0, 188, 255]]]
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("max 100000", 8), ("250000 100000", 3), ("1000 100000", 1), ("9000000 100000", 8)]
+)
+def test_no_more_threads_than_a_container_may_use(monkeypatch, limit, cores):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(8), raising=False)
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: limit)
+    assert usable_cores() == cores
+
+
+def test_learning_encoding_is_the_srgb_curve():
+    linear = np.linspace(0, 1, 300_003, dtype=np.float32).reshape(-1, 1, 3)
+    exact = linear_to_srgb(linear.astype(np.float64)) * 255 + 0.5
+    got = encode_for_learning(linear, 1.0)
+    # Another way to take a power may round the other way, but only where the curve all but meets a half.
+    assert np.abs(got - (exact - 0.5)).max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0.5, 1.0), (8.0, 0.9 / 8), (0.01, 90.0), (0.0, 1.0)])

@@ -13,7 +13,7 @@ import pytest
 
 from inve_core.errors import MediaError
 from inve_core.media import read_matte, read_picture, read_spec, read_texture, srgb_to_linear
-from inve_core.media.pictures import Picture, PictureSpec
+from inve_core.media.pictures import Picture, PictureSpec, read_display_rgb
 
 STRAIGHT = {"oiio:UnassociatedAlpha": 1}
 
@@ -230,6 +230,27 @@ def test_data_window_and_aspect(tmp_path: Path) -> None:
     assert shown.dtype == np.float32
     np.testing.assert_array_equal(shown[..., 0], [[0, 0, 0, 0, 0], [2, 3, 4, 0, 0], [6, 7, 8, 0, 0]])
     assert picture.display_rgba()[0, 0, 3] == 0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_display_colours_are_those_of_the_picture(
+    tmp_path: Path, rng: np.random.Generator, kind: type, channels: int
+) -> None:
+    stored = codes(rng, kind, 6, 7, channels) if kind != np.float16 else rng.normal(size=(6, 7, channels))
+    suffix = "exr" if kind == np.float16 else "png"
+    path = save(tmp_path / f"a.{suffix}", stored.astype(kind))
+    shown = read_display_rgb(path)
+    assert shown.dtype == np.float32
+    # Half has eleven bits, which 8-bit pictures are rounded to on the other way.
+    np.testing.assert_allclose(shown, read_picture(path).display_rgb(), rtol=2**-11, atol=2**-24)
+
+
+def test_display_colours_are_over_the_display_window(tmp_path: Path) -> None:
+    stored = np.arange(36, dtype=np.float32).reshape(3, 4, 3)
+    path = save(tmp_path / "a.exr", stored, window=(-1, 1, 7, 5))
+    np.testing.assert_array_equal(read_display_rgb(path), read_picture(path).display_rgb())
+    assert read_display_rgb(path).shape == (5, 7, 3)
 
 
 def test_a_data_window_outside_the_frame_shows_black() -> None:

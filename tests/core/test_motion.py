@@ -3,8 +3,19 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from inve_core.motion.flow import consistent, dis_flow, flow_over_gaps, gaps_for, sample_at
+from inve_core.errors import MediaError
+from inve_core.motion import device_flow
+from inve_core.motion.flow import (
+    GapFlow,
+    begin_flow,
+    consistent,
+    dis_flow,
+    flow_over_gaps,
+    gaps_for,
+    sample_at,
+)
 from inve_core.motion.parametric import (
     chain,
     fit_transform,
@@ -13,9 +24,10 @@ from inve_core.motion.parametric import (
     parametric_motion,
     plausible,
 )
-from inve_core.motion.refinement import Matches, huber_of, refine
+from inve_core.motion.refinement import BASES, HUBER_PX, Matches, equations, refine
 from inve_core.motion.separation import Crop, extended, inner, layer_view, smoothed, snapped
 from inve_core.synthetic import make_clip
+from inve_core.threads import thread_pool
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +79,82 @@ def test_backward_flow_undoes_forward_flow(truth, flows):
     assert counts.sum() > 500
     # At most 1.75 px over this gap, and what half precision rounds off vectors of tens of pixels.
     assert round_trip[counts].max() <= 1.85
+
+
+@pytest.fixture
+def crossing(truth):
+    """Grey frames with two mattes: the object, and in front of it a post that is gone for two frames."""
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in truth.rgb])
+    mattes = np.stack((np.zeros_like(truth.mattes), truth.mattes), 1).astype(np.float32)
+    mattes[:, 0, 30:, 60:80] = 1
+    mattes[4:6, 0] = 0
+    grey[mattes[:, 0] > 0.5] = 180
+    return grey, mattes
+
+
+def assert_alike(ours, twins):
+    """Bounds: OpenCV reads between pixels in steps of 1/32, which vectors and borderline checks feel."""
+    for one, other in zip(ours, twins, strict=True):
+        for way in ("forward", "backward"):
+            vectors, twin = (np.asarray(getattr(flow, way), np.float32) for flow in (one, other))
+            valid, twin_valid = (np.asarray(getattr(flow, f"{way}_valid")) for flow in (one, other))
+            assert valid.mean() > 0.1
+            assert (valid != twin_valid).mean() < 0.005
+            apart = np.abs(vectors - twin).max(-1)[valid & twin_valid]
+            assert (apart > 0.05).mean() < 0.001
+
+
+def test_flow_by_torch_is_that_by_threads(crossing):
+    gaps = gaps_for(10, 8)
+    ours = flow_over_gaps(*crossing, gaps, device="cpu")
+    assert_alike(ours, flow_over_gaps(*crossing, gaps))
+    stack = ours[0].stack
+    assert stack.shape == (10, 4, 2, 112, 192, 2)
+    for level, flow in enumerate(ours):
+        for way, first in (("forward", 0), ("backward", flow.gap)):
+            part = stack[first : first + len(flow.forward), level, int(way == "backward")]
+            assert torch.equal(~part.isnan().any(-1), getattr(flow, f"{way}_valid"))
+            assert part.data_ptr() == getattr(flow, way).data_ptr()
+    # What no pair reaches is not valid.
+    assert stack[9, :, 0].isnan().all()
+    assert stack[0, :, 1].isnan().all()
+
+
+def test_flow_that_does_not_fit_the_device_goes_to_the_host(crossing, monkeypatch):
+    gaps = gaps_for(10, 4)
+    there = flow_over_gaps(*crossing, gaps, device="cpu")
+    monkeypatch.setattr(device_flow, "free_bytes", lambda device: 1 << 20)
+    done = []
+    here = flow_over_gaps(*crossing, gaps, lambda: done.append(1), device="cpu")
+    assert len(done) == 9 + 8 + 6
+    for one, other in zip(here, there, strict=True):
+        assert isinstance(one.forward, np.ndarray)
+        assert np.array_equal(one.forward_valid, other.forward_valid.numpy())
+        assert np.array_equal(one.backward_valid, other.backward_valid.numpy())
+        known = one.backward_valid
+        assert np.array_equal(one.backward[known], other.backward.numpy()[known])
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_what_goes_wrong_on_the_way_reaches_who_collects(device):
+    def frames(i):
+        if i == 5:
+            raise MediaError("frame 5 is damaged")
+        return np.zeros((32, 32), np.uint8), np.zeros((0, 32, 32), np.float32)
+
+    with thread_pool(2) as pool:
+        job = begin_flow(pool, 2, frames, (9, 32, 32), 0, (1, 2), device)
+        with pytest.raises(MediaError, match="frame 5"):
+            job.collect(lambda: None)
+
+
+@pytest.mark.parametrize("size", [2, 7, 90])
+def test_the_matrix_blurs_as_opencv_does(size):
+    row = np.random.default_rng(0).random((1, size), np.float32)
+    # OpenCV bends a border that is shorter than the kernel only once, so the two differ on tiny pictures.
+    expected = cv2.GaussianBlur(cv2.copyMakeBorder(row, 0, 0, 80, 80, cv2.BORDER_REFLECT_101), (0, 0), 2.5)
+    blurred = torch.from_numpy(row) @ device_flow.blur_matrix(size, 2.5).t()
+    assert np.abs(blurred.numpy() - expected[:, 80:-80]).max() < 1e-5
 
 
 def test_consistency_refuses_leaving_the_picture_and_the_layer():
@@ -161,7 +249,7 @@ def test_motion_puts_the_truth_within_a_pixel(truth, flows):
 def test_refining_takes_drift_out_of_a_chain(truth, flows):
     """A chain with a small error in every step is brought back by the long gaps."""
     masks = layer_masks(truth.mattes[:, None].astype(np.float32))[:, 1]
-    matches = list(matches_of(flows, masks, 200, np.random.default_rng(0)))
+    matches = matches_of(flows, [np.flatnonzero(mask) for mask in masks], 192, 200, np.random.default_rng(0))
     good = parametric_motion(flows, truth.mattes[:, None].astype(np.float32))[1].transforms
     drift = np.eye(3)
     drift[0, 2] = 0.5
@@ -194,14 +282,15 @@ def test_refining_finds_the_least_loss_and_its_equations_are_its_slope(model):
             step[2, :2] = rng.normal(0, 1e-4, 2)
         true.append(step @ true[-1])
     true = np.stack([matrix / matrix[2, 2] for matrix in true])
-    matches = []
+    pairs = []
     for a in range(4):
         for b in range(4):
             start = rng.uniform(0, 100, (40, 2))
             moved = np.c_[start, np.ones(40)] @ (np.linalg.inv(true[b]) @ true[a]).T
             end = moved[:, :2] / moved[:, 2:] + rng.normal(0, 0.3, (40, 2))
             end[:4] += 20
-            matches.append(Matches(a, b, start, end))
+            pairs.append((a, b, rng.random(40) > 0.1, start, end))
+    matches = Matches(*(np.array(one) for one in zip(*pairs, strict=True)))
     begin = np.tile(np.eye(3), (4, 1, 1))
     begin[1:, :2, 2] = true[1:, :2, 2] + 3
     refined = refine(begin, matches, model, 0)
@@ -212,6 +301,91 @@ def test_refining_finds_the_least_loss_and_its_equations_are_its_slope(model):
         nudged = refined.copy()
         nudged[rng.integers(1, 4), :2, 2] += rng.normal(0, 0.05, 2)
         assert huber_of(nudged, matches) > least - 1e-5
+
+
+def huber_of(transforms: np.ndarray, matches: Matches) -> float:
+    """The mean Huber loss of 1 px that `refine` minimises."""
+    losses = []
+    for a, b, (start, end) in zip(matches.source, matches.target, matches.pairs(), strict=True):
+        between = np.linalg.inv(transforms[b]) @ transforms[a]
+        moved = np.c_[start, np.ones(len(start))] @ between.T
+        error = np.linalg.norm(moved[:, :2] / moved[:, 2:] - end, axis=1)
+        losses.append(np.where(error < HUBER_PX, 0.5 * error**2, HUBER_PX * (error - 0.5 * HUBER_PX)))
+    return float(np.concatenate(losses).mean())
+
+
+def equations_by_differences(
+    transforms: np.ndarray, matches: Matches, basis: np.ndarray, unit: float
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """The slow twin of `equations`: a match at a time, and slopes by nudging each number of each frame."""
+    free, step = basis.shape[1], 1e-6
+    size = len(transforms) * free
+
+    def error_of(update: np.ndarray, i: int, j: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        moved = []
+        for frame in (i, j):
+            a, b, x, y, c, d, g, h = basis @ update[frame * free : (frame + 1) * free]
+            moved.append(transforms[frame] @ np.array([[1 + a, b, x], [c, 1 + d, y], [g, h, 1]]))
+        mapped = np.linalg.inv(moved[1]) @ moved[0] @ np.append(start, 1.0)
+        return (mapped[:2] / mapped[2] - end) * unit
+
+    losses, normal, gradient = [], np.zeros((size, size)), np.zeros(size)
+    for a, b, (starts, ends) in zip(matches.source, matches.target, matches.pairs(), strict=True):
+        for match in zip(starts, ends, strict=True):
+            error = error_of(np.zeros(size), a, b, *match)
+            sides = [[error_of(way * row, a, b, *match) for row in np.eye(size)] for way in (step, -step)]
+            jacobian = np.subtract(*sides).T / (2 * step)
+            length = np.linalg.norm(error)
+            losses.append(0.5 * length**2 if length < HUBER_PX else HUBER_PX * (length - 0.5 * HUBER_PX))
+            weight = min(1.0, HUBER_PX / length)
+            normal += weight * jacobian.T @ jacobian
+            gradient += weight * jacobian.T @ error
+    count = len(losses)
+    return sum(losses) / count, normal / count, gradient / count
+
+
+@pytest.mark.parametrize("model", ["homography", "affine", "similarity", "translation"])
+def test_the_equations_of_all_pairs_at_once_are_those_of_each_match(model):
+    rng = np.random.default_rng(0)
+    transforms = np.tile(np.eye(3), (3, 1, 1)) + rng.normal(0, 0.02, (3, 3, 3))
+    transforms /= transforms[:, 2:, 2:]
+    pairs = [(0, 1), (1, 0), (0, 2), (2, 1), (1, 1)]
+    start = rng.uniform(-1, 1, (5, 4, 2))
+    matches = Matches(
+        *np.array(pairs).T, rng.random((5, 4)) > 0.3, start, start + rng.normal(0, 0.02, (5, 4, 2))
+    )
+    fast = equations(transforms, matches, BASES[model], 50.0)
+    slow = equations_by_differences(transforms, matches, BASES[model], 50.0)
+    for one, other in zip(fast, slow, strict=True):
+        # Central differences of a step of 1e-6 are good to about 1e-9 of the largest.
+        assert np.allclose(one, other, rtol=0, atol=1e-7 * np.abs(other).max())
+
+
+def test_matches_are_usable_vectors_of_the_layer_and_repeat_for_a_seed(truth, flows):
+    masks = layer_masks(truth.mattes[:, None].astype(np.float32))[:, 0]
+    places = [np.flatnonzero(mask) for mask in masks]
+
+    def draw(some_flows, most):
+        return matches_of(some_flows, places, 192, most, np.random.default_rng(3))
+
+    found = draw(flows, 30)
+    assert found.start.shape == (2 * (9 + 8 + 6 + 2), 30, 2)
+    for a, b, (start, end) in zip(found.source, found.target, found.pairs(), strict=True):
+        x, y = (start.T - 0.5).astype(int)
+        flow = next(flow for flow in flows if flow.gap == abs(b - a))
+        way, valid = ("forward", "forward_valid") if b > a else ("backward", "backward_valid")
+        assert masks[a, y, x].all()
+        assert getattr(flow, valid)[min(a, b), y, x].all()
+        assert np.allclose(end - start, getattr(flow, way)[min(a, b), y, x])
+    # Where there are fewer than asked for, all that are valid come, each once.
+    everything = draw(flows[:1], 100_000)
+    assert everything.usable[0].sum() == (masks[0] & flows[0].forward_valid[0]).sum()
+    tensors = [
+        GapFlow(flow.gap, *(torch.from_numpy(array) for array in list(vars(flow).values())[1:]))
+        for flow in flows
+    ]
+    for one, other in zip(vars(found).values(), vars(draw(tensors, 30)).values(), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_missing_steps_hold_and_implausible_motion_is_noticed():

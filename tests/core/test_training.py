@@ -71,6 +71,44 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(shot, quick, tmp_pat
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(second), strict=True))
 
 
+def test_a_snapshot_stays_as_it_was_while_learning_goes_on(shot, quick, tmp_path):
+    settings = dataclasses.replace(quick, batch=500, check_every=4)
+    trainer = Trainer(shot.clip, settings, device="cpu", seed=5)
+    run = trainer.run()
+    list(islice(run, 6))
+    then = weights(trainer)
+    taken = trainer.snapshot()
+    list(islice(run, 6))
+    taken.write(tmp_path)
+    resumed = Trainer(shot.clip, settings, device="cpu", seed=5, resume=tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(then, weights(resumed), strict=True))
+    list(islice(resumed.run(), 6))
+    assert all(torch.equal(a, b) for a, b in zip(weights(trainer), weights(resumed), strict=True))
+
+
+def test_a_run_resumed_without_moments_goes_on_learning(shot, quick, tmp_path):
+    first = Trainer(shot.clip, quick, device="cpu", seed=5)
+    list(islice(first.run(), 60))
+    whole, light = first.snapshot(), first.snapshot(moments=False)
+    assert light.weights.keys() == whole.weights.keys()
+    assert light.trainer.keys() == {"generator"}
+    light.write(tmp_path)
+    second = Trainer(shot.clip, quick, device="cpu", seed=5, resume=tmp_path)
+    assert second.state.iteration == 60
+    list(islice(second.run(), 60))
+    assert measure(second.model, second.sampler, fine=False).psnr_db > light.report["psnr_db"]
+
+
+def test_a_report_on_the_way_is_of_the_last_look(shot, quick):
+    trainer = Trainer(shot.clip, dataclasses.replace(quick, batch=500, check_every=4), device="cpu", seed=5)
+    list(islice(trainer.run(), 6))
+    report = trainer.report
+    assert report["history"][-1]["iteration"] == 4
+    assert report["psnr_db"] == report["history"][-1]["psnr_db"]
+    assert report["iterations"] == 6
+    assert report["outcome"] in ("good", "poor")
+
+
 def test_resuming_other_settings_is_refused(shot, quick, tmp_path):
     trainer = Trainer(shot.clip, quick, device="cpu", seed=0)
     trainer.save(tmp_path)

@@ -19,6 +19,8 @@ from inve_daemon.worker.process import run_worker
 from inve_daemon.worker.tasks import TrainingPace
 
 ITERATION_S = 0.01
+# The first iteration that has losses to show.
+SHOWN_FROM = 1
 # What a training does is told by its seed: this many iterations, or one of these.
 DIES, RUNS_OUT_OF_MEMORY, IS_BROKEN, FINDS_A_DAMAGED_PICTURE = 901, 902, 903, 904
 LONG = 100_000
@@ -73,12 +75,26 @@ class FakeTrainer:
             time.sleep(ITERATION_S)
             self.iteration += 1
             left = (self.seed - self.iteration) * ITERATION_S
-            yield FakeProgress("learning", self.iteration, self.seed, {"loss": 1.0}, 100.0, left)
+            losses = {"loss": 1.0} if self.iteration >= SHOWN_FROM else {}
+            yield FakeProgress("learning", self.iteration, self.seed, losses, 100.0, left)
 
-    def save(self, folder: Path) -> None:
+    def snapshot(self, moments: bool = True) -> "FakeSnapshot":
+        return FakeSnapshot(self.seed, self.iteration, self.report, moments)
+
+
+@dataclass(frozen=True)
+class FakeSnapshot:
+    seed: int
+    iteration: int
+    report: dict[str, Any]
+    moments: bool
+
+    def write(self, folder: Path) -> None:
         document = {"seed": self.seed, "iteration": self.iteration}
         (folder / "checkpoint.json").write_text(json.dumps(document))
         (folder / "weights.safetensors").write_bytes(b"w" * 1000)
+        if self.moments:
+            (folder / "trainer.safetensors").write_bytes(b"t" * 2000)
 
 
 @dataclass(frozen=True)

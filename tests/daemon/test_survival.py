@@ -98,6 +98,29 @@ def test_a_killed_training_goes_on_from_its_checkpoint(daemon: Daemon, clip: Cli
         client.wait_job(job, timeout_s=20)
 
 
+def test_the_first_preview_is_soon_light_and_honest_and_survives_a_kill(daemon: Daemon, clip: Clip) -> None:
+    client = daemon.start()
+    client.open_shot("shot", clip.frames)
+    job = client.train("shot", seed=LONG)
+    shot = until(lambda: client.describe_shot("shot")["trained"] and client.describe_shot("shot"))
+    assert shot["final"] is False
+    assert shot["report"]["iterations"] > 0
+    assert shot["report"]["psnr_db"] == 30.0
+    assert shot["report"]["flow_error_px"] is None
+    assert client.render("shot", [1001])[0].frame == 1001
+    daemon.end(signal.SIGKILL)
+    client = daemon.start()
+    again = client.describe_shot("shot")
+    assert again["trained"]
+    assert again["report"]["iterations"] >= shot["report"]["iterations"]
+    assert client.render("shot", [1001])[0].frame == 1001
+    reached = until(lambda: client.describe_job(job)["progress"]["iteration"])
+    assert reached > shot["report"]["iterations"]
+    client.cancel(job)
+    with pytest.raises(errors.Cancelled):
+        client.wait_job(job, timeout_s=20)
+
+
 def _alive(pid: int) -> bool:
     # A zombie of the killed daemon has ended too, although its number is still taken.
     stat = Path(f"/proc/{pid}/stat")

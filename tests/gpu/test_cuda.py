@@ -12,6 +12,7 @@ from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
 from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.parametric import parametric_motion
 from inve_core.presets import preset
 from inve_core.source import ShotSource
 from inve_core.synthetic import make_clip
@@ -28,6 +29,36 @@ def clip() -> Clip:
     flows = flow_over_gaps(grey, mattes, gaps_for(8, 4))
     source = ShotSource("none", ("m",), tuple(range(8)), 160, 96, 1.0, "uint8")
     return Clip(source, PictureGrid.fit(160, 96, 160), truth.rgb, mattes, flows, 1.0)
+
+
+def test_flow_on_the_gpu_is_that_of_the_cpu():
+    """The same torch code, in another order of sums; how it agrees with OpenCV is tested on the CPU."""
+    truth = make_clip(frames=20, width=320, height=192)
+    mattes = truth.mattes[:, None].astype(np.float32)
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in truth.rgb])
+    on_cpu, on_gpu = (flow_over_gaps(grey, mattes, gaps_for(20, 16), device=name) for name in ("cpu", "cuda"))
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        assert other.forward.is_cuda
+        for way in ("forward", "backward"):
+            valid, there = getattr(one, f"{way}_valid"), getattr(other, f"{way}_valid").cpu()
+            assert (valid != there).float().mean() < 1e-3
+            apart = (getattr(one, way).float() - getattr(other, way).cpu().float()).abs()
+            assert (apart[valid & there] > 0.05).float().mean() < 1e-3
+
+
+def test_a_clip_with_its_flow_on_the_gpu_learns_as_one_without(clip):
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip.rgb])
+    there = dataclasses.replace(clip, flows=flow_over_gaps(grey, clip.mattes, gaps_for(8, 4), device="cuda"))
+    motions = [parametric_motion(one.flows, one.mattes) for one in (clip, there)]
+    for ours, theirs in zip(*motions, strict=True):
+        assert ours.model == theirs.model
+        corners = np.array([[0, 0, 1], [160, 0, 1], [0, 96, 1], [160, 96, 1.0]])
+        places = [corners @ motion.transforms.transpose(0, 2, 1) for motion in (ours, theirs)]
+        apart = places[0][..., :2] / places[0][..., 2:] - places[1][..., :2] / places[1][..., 2:]
+        assert np.abs(apart).max() < 0.5
+    trainer = Trainer(there, preset("fast", working_size=160), device="cuda", seed=3)
+    list(islice(trainer.run(), 30))
+    assert all(bool(parameter.isfinite().all()) for parameter in trainer.model.parameters())
 
 
 @pytest.mark.parametrize("n", [1, 37, 5000])

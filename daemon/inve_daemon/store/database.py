@@ -24,7 +24,7 @@ CREATE TABLE shots (
     created REAL NOT NULL,
     model TEXT,                 -- content address of the model to render with
     model_final INTEGER NOT NULL DEFAULT 0,
-    report TEXT,                -- JSON: the trainer's report of a final model
+    report TEXT,                -- JSON: the trainer's report of the model
     revision INTEGER NOT NULL,  -- of the edits; grows across all shots: a name used again starts higher
     position INTEGER NOT NULL DEFAULT 0  -- where in its undo history
 );

@@ -86,8 +86,13 @@ class JobRecords:
             _set_state(db, job.id, JobState.DONE, result, None)
             db.execute("UPDATE jobs SET checkpoint = NULL WHERE shot = ?", (job.shot,))
 
-    def set_checkpoint(self, job: Job, address: str) -> bool:
+    def set_checkpoint(self, job: Job, address: str, report: dict[str, Any] | None = None) -> bool:
         """Name a job's newest checkpoint; a shot without a final model is rendered with it at once.
+
+        Args:
+            job: what is being learned.
+            address: of the checkpoint.
+            report: the trainer's at its time; it says how good what edits are rendered with is.
 
         Returns:
             Whether it is now the shot's model.
@@ -95,7 +100,8 @@ class JobRecords:
         with self._db.transaction() as db:
             db.execute("UPDATE jobs SET checkpoint = ? WHERE id = ?", (address, job.id))
             changed = db.execute(
-                "UPDATE shots SET model = ? WHERE name = ? AND model_final = 0", (address, job.shot)
+                "UPDATE shots SET model = ?, report = ? WHERE name = ? AND model_final = 0",
+                (address, None if report is None else json.dumps(report), job.shot),
             ).rowcount
         return bool(changed)
 

@@ -39,7 +39,7 @@ class ShotRecord:
         folders: resolved folders that its files were admitted from.
         model: content address of the model to render with, if there is one.
         model_final: whether training came to its end with it.
-        report: the trainer's report of a final model.
+        report: the trainer's report of the model, from the time that it was saved at.
         revision: of its edits.
     """
 

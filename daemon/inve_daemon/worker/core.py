@@ -102,7 +102,7 @@ class InveCore:
         from inve_core.training import Trainer, with_working_size
 
         settings = with_working_size(PRESETS[preset], working_size)
-        clip = load_clip(source, settings.working_size, settings.longest_gap, on_progress)
+        clip = load_clip(source, settings.working_size, settings.longest_gap, on_progress, device)
         return Trainer(clip, settings, device=device, seed=seed, resume=resume)
 
     def renderer(

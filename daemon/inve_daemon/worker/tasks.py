@@ -19,6 +19,7 @@ from inve_daemon.roots import Roots
 from inve_daemon.store.files import ContentFiles
 from inve_daemon.worker.core import InveCore
 from inve_daemon.worker.rendering import MAX_INLINE_BYTES, FileRendering, render_inline, render_options
+from inve_daemon.worker.saving import Saving, write
 from inve_daemon.worker.scheduler import Scheduler, Steps, Task
 
 if TYPE_CHECKING:
@@ -34,9 +35,15 @@ MAX_TEXTURE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class TrainingPace:
-    """When training is saved: soon for the first time, so that the shot can be edited, then now and then."""
+    """When training is saved.
 
-    first_save_s: float = 3.0
+    Attributes:
+        first_save_s: learning this long, and a look at how good the result is by then, make the shot
+            editable. That checkpoint is the networks alone, which is a third of the size.
+        save_every_s: then all that resuming needs is saved this often.
+    """
+
+    first_save_s: float = 0.5
     save_every_s: float = 20.0
 
 
@@ -120,28 +127,44 @@ class Tasks:
         yield
         warnings: list[str] = []
         trainer = self._trainer(task, args, source, warnings)
-        next_save = time.monotonic() + self._pace.first_save_s
-        for progress in trainer.run():
-            task.report(
-                progress.stage,
-                iteration=progress.iteration,
-                iterations=progress.iterations,
-                losses=finite({name: float(value) for name, value in progress.losses.items()}),
-                iterations_per_s=finite(progress.iterations_per_s),
-                seconds_left=finite(progress.seconds_left),
-                warnings=warnings,
-            )
-            if self._scheduler.stopping:
-                self._save_checkpoint(task, trainer, warnings)
-                self._scheduler.check(task)
-            elif time.monotonic() >= next_save:
-                self._save_checkpoint(task, trainer, warnings)
-                next_save = time.monotonic() + self._pace.save_every_s
-            yield
-        address = self._save(trainer)
-        report = finite(trainer.report)
+        # A resumed shot is editable, and has a better checkpoint than one without the optimisers' moments.
+        editable = args["resume"] is not None
+        next_save = time.monotonic() + (self._pace.save_every_s if editable else self._pace.first_save_s)
+        saving = Saving(self._files)
+        try:
+            for progress in trainer.run():
+                task.report(
+                    progress.stage,
+                    iteration=progress.iteration,
+                    iterations=progress.iterations,
+                    losses=finite({name: float(value) for name, value in progress.losses.items()}),
+                    iterations_per_s=finite(progress.iterations_per_s),
+                    seconds_left=finite(progress.seconds_left),
+                    warnings=warnings,
+                )
+                self._tell_saved(task, saving, warnings)
+                if self._scheduler.stopping:
+                    self._tell_saved(task, saving, warnings, wait=True)
+                    saving.begin(trainer.snapshot())
+                    self._tell_saved(task, saving, warnings, wait=True)
+                    self._scheduler.check(task)
+                # There are losses to show from the first look on.
+                elif time.monotonic() >= next_save and not saving.busy and (editable or progress.losses):
+                    saving.begin(trainer.snapshot(moments=editable))
+                    editable = True
+                    next_save = time.monotonic() + self._pace.save_every_s
+                yield
+            self._tell_saved(task, saving, warnings, wait=True)
+        finally:
+            saving.close()
+        saved = write(self._files, trainer.snapshot())
         total_s = round(time.monotonic() - started, 3)
-        return {"model": address, "report": report, "total_s": total_s, "warnings": warnings}
+        return {
+            "model": saved.address,
+            "report": finite(saved.report),
+            "total_s": total_s,
+            "warnings": warnings,
+        }
 
     def _trainer(self, task: Task, args: Message, source: "ShotSource", warnings: list[str]) -> "Trainer":
         def on_progress(stage: str, done: int, total: int) -> None:
@@ -167,17 +190,15 @@ class Tasks:
             warnings.append(f"Training began anew, its checkpoint cannot be used: {error}")
         return make(None)
 
-    def _save(self, trainer: "Trainer") -> str:
-        folder = self._files.new_folder()
-        trainer.save(folder)
-        return self._files.adopt_folder(folder)
-
-    def _save_checkpoint(self, task: Task, trainer: "Trainer", warnings: list[str]) -> None:
-        """Save what was learned so far. A full disk is no reason to lose the training, and so a warning."""
+    def _tell_saved(self, task: Task, saving: Saving, warnings: list[str], *, wait: bool = False) -> None:
+        """Tell of a checkpoint that was written. A full disk is no reason to lose the training: a warning."""
         try:
-            task.tell("checkpoint", address=self._save(trainer))
+            saved = saving.finished(wait=wait)
         except (StorageError, CoreStorageError) as error:
             warnings[:] = [f"The training so far could not be saved: {error}"]
+            return
+        if saved is not None:
+            task.tell("checkpoint", address=saved.address, report=finite(saved.report))
 
     # Pictures and points
 
