@@ -4,10 +4,11 @@ Opening a source reads headers only, of every file, so that a missing frame or a
 anything is learned.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,14 @@ from inve_core.media.movies import MovieReader
 from inve_core.media.pictures import Picture, PictureSpec, read_matte, read_picture, read_spec
 from inve_core.media.sequences import Sequence as PictureSequence
 from inve_core.media.sequences import find_sequence
+
+
+class FileStamp(NamedTuple):
+    """What tells a file from one that has taken its place."""
+
+    path: str
+    modified_ns: int
+    size_bytes: int
 
 
 def layer_names(matte_count: int) -> tuple[str, ...]:
@@ -71,6 +80,25 @@ class ShotSource:
         Raises:
             MediaError: the frame is not part of the shot, or its file cannot be read any more.
         """
+        path = self._plate_path(frame)
+        return self._movies[path].read(frame) if path in self._movies else read_picture(path)
+
+    def stamp(self, frame: int) -> FileStamp:
+        """What the file of a frame's plate looks like from outside; another stamp, another file.
+
+        Raises:
+            MediaError: the frame is not part of the shot, or its file is not there any more.
+        """
+        path = self._plate_path(frame)
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise MediaError(
+                f"plate {path!r} cannot be read any more ({error.strerror}); put it back."
+            ) from error
+        return FileStamp(path, found.st_mtime_ns, found.st_size)
+
+    def _plate_path(self, frame: int) -> str:
         if frame not in self.frames:
             raise MediaError(
                 f"frame {frame} is not in the shot, which has frames {self.frames[0]}-{self.frames[-1]}; "
@@ -78,8 +106,8 @@ class ShotSource:
             )
         sequence = self._sequences[0]
         if sequence.kind == "movie":
-            return self._movies[sequence.paths[0]].read(frame)
-        return read_picture(sequence.paths[sequence.frames.index(frame)])
+            return sequence.paths[0]
+        return sequence.paths[sequence.frames.index(frame)]
 
     def read_mattes(self, frame: int) -> np.ndarray:
         """The mattes at a frame, front to back. Returns [mattes, height, width] float32 in 0..1."""
