@@ -168,6 +168,13 @@ class FieldCache:
         room = len(self._free) + self.capacity - len(self.uv)
         return int((self._frame(size).slots < 0).sum()) <= room
 
+    def clear(self) -> None:
+        """Forget everything; the memory stays taken."""
+        for frame in self._frames.values():
+            self._drop(frame)
+        self._frames.clear()
+        self.generation += 1
+
     # -- room --------------------------------------------------------------------------------------------
 
     @property
