@@ -113,7 +113,7 @@ def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
             uv[part], back[part] = mapped.cpu().numpy(), strokes.invert_jacobian(jacobian).cpu().numpy()
     closed = np.array([_is_closed(edit) for edit in edits])
     start, end = _segment_ends(counts, closed)
-    rows = _segment_rows(uv[start], uv[end], ((back[start] + back[end]) / 2).astype(np.float32))
+    rows = segment_rows(uv[start], uv[end], ((back[start] + back[end]) / 2).astype(np.float32))
     ends = np.cumsum(np.bincount(owner[start], minlength=len(edits)))
     parts = np.split(rows, ends[:-1])
     return [MappedLine(int(layer), part) for layer, part in zip(layers, parts, strict=True)]
@@ -154,7 +154,8 @@ def _segment_ends(counts: Ints, closed: npt.NDArray[np.bool_]) -> tuple[Ints, In
     return start[kept], end[kept]
 
 
-def _segment_rows(start: Floats, end: Floats, to_drawn: Floats) -> Floats:
+def segment_rows(start: Floats, end: Floats, to_drawn: Floats) -> Floats:
+    """Rows [s, SEGMENT_FLOATS] of segments: their ends [s, 2], and [s, 2, 2] from atlas to drawn pixels."""
     rows = np.zeros((len(start), SEGMENT_FLOATS), np.float32)
     rows[:, START : START + 2], rows[:, END : END + 2] = start, end
     rows[:, TO_DRAWN : TO_DRAWN + 4] = to_drawn.reshape(-1, 4)

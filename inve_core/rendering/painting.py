@@ -7,6 +7,7 @@ slowly.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,26 @@ from torch import Tensor
 
 from inve_core.rendering import strokes, table
 from inve_core.rendering.chains import ALONG, END, PER_LENGTH, SCALE, SLOPE, START, TO_DRAWN
-from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE, TILE_PIXELS, FieldCache
+from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE, TILE_PIXELS
 from inve_core.rendering.table import PaintTable
 
 # Coverage below this is none: half a step of an 8-bit matte.
 FAINTEST = 1 / 512
 TILES_A_CALL = 64
-PAIRS_A_CALL = 1 << 20
+# On a CPU what is worked on at once should stay in its cache.
+PAIRS_A_CALL = {"cpu": 1 << 17, "cuda": 1 << 22}
+
+
+class TileFields(Protocol):
+    """Tiles: uv [slots, layers, TILE, TILE, 2], visible [slots, TILE, TILE, layers]; see `FieldCache`."""
+
+    @property
+    def uv(self) -> Tensor:
+        """Atlas pixels, float32."""
+
+    @property
+    def visible(self) -> Tensor:
+        """From 0 to FULL, int16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +85,14 @@ class Canvas:
 
 
 @torch.no_grad()
-def paint(edits: PaintTable, fields: FieldCache, work: Work, canvas: Canvas) -> None:
+def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
     """Paint a table's edits on tiles of a canvas."""
     for low in range(0, len(work), TILES_A_CALL):
         part = slice(low, low + TILES_A_CALL)
         _paint_tiles(edits, fields, Work(work.places[part], work.slots[part], work.active[part]), canvas)
 
 
-def _paint_tiles(edits: PaintTable, fields: FieldCache, work: Work, canvas: Canvas) -> None:
+def _paint_tiles(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
     device = canvas.pixels.device
     places = torch.from_numpy(work.places).to(device)
     _, height, width, _ = canvas.pixels.shape
@@ -103,7 +117,7 @@ def _paint_tiles(edits: PaintTable, fields: FieldCache, work: Work, canvas: Canv
 
 def _covers(
     edits: PaintTable,
-    fields: FieldCache,
+    fields: TileFields,
     slots: npt.NDArray[np.int64],
     tiles: npt.NDArray[np.int64],
     layer: int,
@@ -119,7 +133,7 @@ def _covers(
     where = torch.from_numpy(slots).to(device)
     uv = fields.uv[where, layer].view(-1, 2)
     shown = fields.visible[where][..., layer].reshape(-1)
-    starts, begins, run_edits = (torch.from_numpy(array).to(device) for array in edits.runs)
+    starts, begins, run_edits = edits.runs_on(device)
     grid = edits.grids[layer]
     column, row = ((uv - uv.new_tensor((grid.x0, grid.y0))) / grid.cell).floor().unbind(-1)
     # A place that is no number lies in no cell.
@@ -175,31 +189,32 @@ def _run_coverage(
         begins, lengths: [n] each row's entries.
         run_edits: [n] its edit, shifted and flagged.
     """
-    rows, segments, _, entries = edits.on(uv.device)
+    rows, _, _, entries = edits.on(uv.device)
+    segments, places = edits.segment_columns(uv.device), uv.t().contiguous()
     own = rows[run_edits >> table.EDIT_SHIFT]
     has_outlines = bool((edits.edits[:, table.CLOSED] > 0).any())
     distances, scales, odd = [], [], []
-    ends = lengths.cumsum(0)
-    low = 0
+    ends, low = lengths.cumsum(0), 0
+    most = PAIRS_A_CALL.get(uv.device.type, 1 << 17)
     while low < len(owner):
         limit = int(ends[low - 1]) if low else 0
-        high = max(low + 1, int(torch.searchsorted(ends, limit + PAIRS_A_CALL, right=True)))
+        high = max(low + 1, int(torch.searchsorted(ends, limit + most, right=True)))
         part = slice(low, high)
         low = high
         count = lengths[part]
         pair_row = torch.repeat_interleave(torch.arange(len(count), device=uv.device), count)
         skipped = count.cumsum(0) - count - begins[part]
-        entry = torch.arange(len(pair_row), device=uv.device) - skipped[pair_row]
-        segment = segments[entries[entry, 0].long()]
-        place = uv[owner[part][pair_row]]
-        squared = _squared_distance(segment, place)
+        entry = torch.arange(len(pair_row), device=uv.device) - skipped.index_select(0, pair_row)
+        segment, pixel = entries[:, 0].index_select(0, entry), owner[part].index_select(0, pair_row)
+        u, v = (axis.index_select(0, pixel) for axis in places)
+        squared = _squared_distance(segments, segment, u, v)
         best = torch.segment_reduce(squared, "min", lengths=count, unsafe=True)
-        nearest = squared == best[pair_row]
-        scale = torch.where(nearest, segment[:, SCALE], torch.zeros_like(squared))
+        nearest = squared == best.index_select(0, pair_row)
+        scale = segments[SCALE].index_select(0, segment) * nearest
         distances.append(best)
         scales.append(torch.segment_reduce(scale, "max", lengths=count, unsafe=True))
         if has_outlines:
-            crossed = _crossed(segment, place).to(squared)
+            crossed = _crossed(segments, segment, u, v).to(squared)
             odd.append(torch.segment_reduce(crossed, "sum", lengths=count, unsafe=True) % 2 == 1)
     if not distances:
         return area.new_zeros(0)
@@ -217,21 +232,31 @@ def _run_coverage(
     return torch.where(own[:, table.CLOSED] > 0, filled, line)
 
 
-def _squared_distance(segment: Tensor, place: Tensor) -> Tensor:
-    """Squared distance, in drawn pixels, of places [n, 2] to segments [n, SEGMENT_FLOATS]."""
-    x, y = place[:, 0] - segment[:, START], place[:, 1] - segment[:, START + 1]
-    away_x = segment[:, TO_DRAWN] * x + segment[:, TO_DRAWN + 1] * y
-    away_y = segment[:, TO_DRAWN + 2] * x + segment[:, TO_DRAWN + 3] * y
-    along_x, along_y = segment[:, ALONG], segment[:, ALONG + 1]
-    share = ((away_x * along_x + away_y * along_y) * segment[:, PER_LENGTH]).clamp(0.0, 1.0)
-    return (away_x - share * along_x).square() + (away_y - share * along_y).square()
+def _squared_distance(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Squared distance, in drawn pixels, of places u, v [n] to the chosen [n] of segments' columns."""
+
+    def column(number: int) -> Tensor:
+        return segments[number].index_select(0, chosen)
+
+    x, y = u - column(START), v - column(START + 1)
+    away_x = column(TO_DRAWN).mul_(x).addcmul_(column(TO_DRAWN + 1), y)
+    away_y = column(TO_DRAWN + 2).mul_(x).addcmul_(column(TO_DRAWN + 3), y)
+    along_x, along_y = column(ALONG), column(ALONG + 1)
+    share = (away_x * along_x).addcmul_(away_y, along_y).mul_(column(PER_LENGTH)).clamp_(0.0, 1.0)
+    away_x.addcmul_(share, along_x, value=-1)
+    away_y.addcmul_(share, along_y, value=-1)
+    return away_x.square_().addcmul_(away_y, away_y)
 
 
-def _crossed(segment: Tensor, place: Tensor) -> Tensor:
-    """Whether a ray to the right from places [n, 2] crosses segments, as `strokes.inside_outline`."""
-    y = place[:, 1]
-    straddles = (segment[:, START + 1] > y) != (segment[:, END + 1] > y)
-    return straddles & (place[:, 0] < segment[:, START] + (y - segment[:, START + 1]) * segment[:, SLOPE])
+def _crossed(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    """Whether a ray to the right from places crosses segments, as `strokes.inside_outline`."""
+
+    def column(number: int) -> Tensor:
+        return segments[number].index_select(0, chosen)
+
+    top = column(START + 1)
+    straddles = (top > v) != (column(END + 1) > v)
+    return straddles & (u < column(START) + (v - top) * column(SLOPE))
 
 
 def _composite(

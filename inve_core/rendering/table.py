@@ -6,8 +6,8 @@ edit over what it has so far. How many edits there are elsewhere does not matter
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,7 @@ class PaintTable:
     segments: Floats
     starts: npt.NDArray[np.int32]
     entries: npt.NDArray[np.int32]
+    _copies: dict[tuple[str, torch.device], tuple[Tensor, ...]] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -144,11 +145,25 @@ class PaintTable:
 
     def on(self, device: torch.device) -> tuple[Tensor, ...]:
         """Edits, segments, starts and entries on a device; copied there once."""
-        copies: dict[torch.device, tuple[Tensor, ...]] = self.__dict__.setdefault("_copies", {})
-        if device not in copies:
-            arrays = (self.edits, self.segments, self.starts, self.entries)
-            copies[device] = tuple(torch.from_numpy(array).to(device) for array in arrays)
-        return copies[device]
+        arrays = (self.edits, self.segments, self.starts, self.entries)
+        return self.copied("rows", device, lambda: tuple(torch.from_numpy(one).to(device) for one in arrays))
+
+    def segment_columns(self, device: torch.device) -> Tensor:
+        """Segments on a device with the columns outermost: [SEGMENT_FLOATS, segments]."""
+        return self.copied("columns", device, lambda: (self.on(device)[1].t().contiguous(),))[0]
+
+    def runs_on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """`runs` on a device."""
+        return self.copied("runs", device, lambda: tuple(torch.from_numpy(r).to(device) for r in self.runs))
+
+    def copied(
+        self, what: str, device: torch.device, make: Callable[[], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """What belongs to the table on a device under a name; made at the first call."""
+        key = (what, device)
+        if key not in self._copies:
+            self._copies[key] = make()
+        return self._copies[key]
 
 
 def edit_rows(layers: Sequence[EditLayer]) -> tuple[list[Line], Floats]:

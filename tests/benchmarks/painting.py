@@ -131,7 +131,9 @@ def frames_a_second(renderer: Renderer, stack: EditStack, batch: int, repeats: i
     return len(frames) / seconds(renderer, lambda: renderer.render_on_device(stack, frames, plates), repeats)
 
 
-def measure(renderer: Renderer, stack: EditStack, batch: int, repeats: int, by_edit: bool) -> dict[str, float]:
+def measure(
+    renderer: Renderer, stack: EditStack, batch: int, repeats: int, by_edit: bool
+) -> dict[str, float]:
     """All figures of one stack at one size."""
     frames = renderer.model.geometry.frames
     frame, fields = frames[len(frames) // 2], renderer.fields
