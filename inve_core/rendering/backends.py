@@ -115,7 +115,7 @@ def made_up_case(
         EditLayer(name="b", kind="adjustment", edits=tuple(edits[third : 2 * third]), opacity=0.7),
         EditLayer(name="c", kind="sketch", edits=tuple(edits[2 * third :])),
     ]
-    _, rows = table.edit_rows(stack)
+    rows = table.edit_rows(*table.flattened(stack))
     made = table.build_table(tuple(grids), mapped, rows, 2.0)
 
     # Four tiles for each of two pictures, whose uv is the position, a little bent.

@@ -13,7 +13,15 @@ from inve_core.model import LayeredAtlas
 from inve_core.rendering.chains import Line, LineMapper, MappedLine
 from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Work
-from inve_core.rendering.table import CellGrid, PaintTable, build_table, cell_grids, edit_rows
+from inve_core.rendering.table import (
+    CellGrid,
+    PaintTable,
+    Placed,
+    build_table,
+    cell_grids,
+    edit_rows,
+    flattened,
+)
 
 PROGRAMS_KNOWN = 4
 WORKS_KNOWN = 1024
@@ -49,8 +57,12 @@ class TableStep:
 
     layers: tuple[EditLayer, ...]
     grids: tuple[CellGrid, ...]
+    edits: list[Line]
+    places: list[Placed]
     lines: list[MappedLine]
     rows: npt.NDArray[np.float32]
+    # Tables of the first of these edits, made before there were more.
+    below: dict[int, PaintTable]
     _tables: dict[int, PaintTable] = field(default_factory=dict)
     _works: OrderedDict[tuple[FrameSize, Window], tuple[int, list[tuple[PaintTable, Work]]]] = field(
         default_factory=OrderedDict
@@ -59,8 +71,18 @@ class TableStep:
     def table(self, exponent: int) -> PaintTable:
         """The table for pixels that span up to 2^exponent atlas pixels."""
         if exponent not in self._tables:
-            self._tables[exponent] = build_table(self.grids, self.lines, self.rows, 2.0**exponent)
+            below = self.below.pop(exponent, None)
+            self._tables[exponent] = build_table(self.grids, self.lines, self.rows, 2.0**exponent, below)
         return self._tables[exponent]
+
+    def begins(self, edits: list[Line], places: list[Placed]) -> bool:
+        """Whether this step's edits are the first of some others."""
+        count = len(self.edits)
+        return 0 < count <= len(edits) and edits[:count] == self.edits and places[:count] == self.places
+
+    def tables(self) -> dict[int, PaintTable]:
+        """The tables made so far, by exponent."""
+        return dict(self._tables)
 
     def works(self, fields: FieldCache, size: FrameSize, window: Window) -> Iterator[tuple[PaintTable, Work]]:
         """Tiles of a frame that the edits can touch, with their fields worked out, and the table for them.
@@ -174,6 +196,18 @@ class Programs:
         ]
 
     def _table_step(self, layers: tuple[EditLayer, ...]) -> TableStep:
-        edits: list[Line]
-        edits, rows = edit_rows(layers)
-        return TableStep(layers, self._grids, self._map(edits), rows)
+        edits, places = flattened(layers)
+        known = (step for _, _, steps in self._known for step in steps if isinstance(step, TableStep))
+        # Mostly an artist adds to what is there: then only that is mapped and sorted in.
+        below = max(
+            (step for step in known if step.begins(edits, places)),
+            key=lambda step: len(step.edits),
+            default=None,
+        )
+        if below is None:
+            lines, rows = self._map(edits), edit_rows(edits, places)
+            return TableStep(layers, self._grids, edits, places, lines, rows, {})
+        count = len(below.edits)
+        lines = below.lines + self._map(edits[count:])
+        rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
+        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables())

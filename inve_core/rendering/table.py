@@ -166,18 +166,33 @@ class PaintTable:
         return self._copies[key]
 
 
-def edit_rows(layers: Sequence[EditLayer]) -> tuple[list[Line], Floats]:
-    """The edits of sketch and adjustment layers that do something, and their rows but for the video layer."""
+@dataclass(frozen=True)
+class Placed:
+    """Where in a table an edit stands: its edit layer, counted from the lowest, and that one's opacity."""
+
+    layer: int
+    opacity: float
+
+
+def flattened(layers: Sequence[EditLayer]) -> tuple[list[Line], list[Placed]]:
+    """The edits of sketch and adjustment layers that do something, bottom to top."""
     edits: list[Line] = []
-    rows = []
+    places: list[Placed] = []
     for number, layer in enumerate(layers):
-        for edit in layer.edits:
-            if isinstance(edit, Adjustment) and is_identity(edit):
-                continue
-            assert isinstance(edit, Stroke | Adjustment)
-            edits.append(edit)
-            rows.append(_edit_row(edit, number, layer.opacity))
-    return edits, np.array(rows, np.float32).reshape(-1, EDIT_FLOATS)
+        own = [
+            edit
+            for edit in layer.edits
+            if isinstance(edit, Stroke) or (isinstance(edit, Adjustment) and not is_identity(edit))
+        ]
+        edits += own
+        places += [Placed(number, layer.opacity)] * len(own)
+    return edits, places
+
+
+def edit_rows(edits: Sequence[Line], places: Sequence[Placed]) -> Floats:
+    """The edits' rows [edits, EDIT_FLOATS], but for their video layer."""
+    rows = [_edit_row(edit, at.layer, at.opacity) for edit, at in zip(edits, places, strict=True)]
+    return np.array(rows, np.float32).reshape(-1, EDIT_FLOATS)
 
 
 def _edit_row(edit: Line, number: int, opacity: float) -> list[float]:
@@ -200,7 +215,11 @@ def adjustment_matrix(edit: Adjustment) -> npt.NDArray[np.float64]:
 
 
 def build_table(
-    grids: tuple[CellGrid, ...], lines: Sequence[MappedLine], rows: Floats, footprint_px: float
+    grids: tuple[CellGrid, ...],
+    lines: Sequence[MappedLine],
+    rows: Floats,
+    footprint_px: float,
+    below: PaintTable | None = None,
 ) -> PaintTable:
     """Sort edits into cells.
 
@@ -208,35 +227,44 @@ def build_table(
         lines: where each edit lies, bottom to top.
         rows: each edit's numbers, [edits, EDIT_FLOATS].
         footprint_px: the largest span of a pixel, in atlas pixels, that the table must hold for.
+        below: a table of the first of these edits for the same pixels, to which the others are added.
     """
-    rows = rows.copy()
+    if below is None:
+        nowhere = np.zeros((1, SEGMENT_FLOATS), np.float32)
+        nowhere[0, START : START + 4] = -FAR_AWAY_PX
+        cells = np.zeros(grids[-1].first + grids[-1].cells + 1, np.int32)
+        nothing = np.zeros((0, EDIT_FLOATS), np.float32)
+        below = PaintTable(grids, footprint_px, nothing, nowhere, cells, np.zeros((0, 2), np.int32))
+    had, had_segments = len(below.edits), len(below.segments)
+    lines, rows = lines[had:], rows[had:].copy()
     rows[:, VIDEO_LAYER] = [line.layer for line in lines]
-    nowhere = np.zeros((1, SEGMENT_FLOATS), np.float32)
-    nowhere[0, START : START + 4] = -FAR_AWAY_PX
-    segments = np.concatenate([nowhere, *[line.segments for line in lines]])
+    segments = np.concatenate([below.segments, *[line.segments for line in lines]])
     counts = np.array([len(line.segments) for line in lines], np.int64)
     owner = np.repeat(np.arange(len(lines)), counts)
     first = np.cumsum(counts) - counts
-    scale = np.maximum.reduceat(segments[1:, SCALE], first) if len(lines) else np.zeros(0, np.float32)
+    scale = np.maximum.reduceat(segments[had_segments:, SCALE], first) if len(lines) else np.zeros(0)
     # Beyond this distance, on the drawn frame, no pixel of that span is covered by the line.
     reach = np.maximum(rows[:, SOFTNESS], footprint_px * scale / 2) + rows[:, RADIUS] * (rows[:, CLOSED] == 0)
-    parts = []
+    parts = [(np.zeros(0, np.int64),) * 3]
     for layer, grid in enumerate(grids):
         own = np.flatnonzero(rows[owner, VIDEO_LAYER] == layer)
         if len(own):
-            parts.append(_layer_entries(grid, segments, own + 1, owner[own], reach, rows[:, CLOSED] > 0))
-    cells, numbers, edits = (
-        np.concatenate([part[k] for part in parts]) if parts else np.zeros(0, np.int64) for k in range(3)
-    )
+            closed = rows[:, CLOSED] > 0
+            parts.append(_layer_entries(grid, segments, own + had_segments, owner[own], reach, closed))
+    cells, numbers, edits = (np.concatenate(part) for part in zip(*parts, strict=True))
     # A stable sort keeps an edit's segments in their order.
     order = np.argsort(cells * (len(lines) + 1) + (edits >> EDIT_SHIFT), kind="stable")
     cells, numbers, edits = cells[order], numbers[order], edits[order]
     last = np.ones(len(cells), bool)
     last[:-1] = (cells[1:] != cells[:-1]) | (edits[1:] >> EDIT_SHIFT != edits[:-1] >> EDIT_SHIFT)
-    total = grids[-1].first + grids[-1].cells
-    starts = np.searchsorted(cells, np.arange(total + 1)).astype(np.int32)
-    entries = np.stack((numbers, edits | np.where(last, LAST, 0)), 1).astype(np.int32)
-    return PaintTable(grids, footprint_px, rows, segments, starts, entries)
+    edits = (edits + (had << EDIT_SHIFT)) | np.where(last, LAST, 0)
+    # Edits further up go behind what a cell has already.
+    entries = np.insert(
+        below.entries, below.starts[cells + 1], np.stack((numbers, edits), 1).astype(np.int32), axis=0
+    )
+    added = np.searchsorted(cells, np.arange(len(below.starts)))
+    starts = (below.starts + added).astype(np.int32)
+    return PaintTable(grids, footprint_px, np.concatenate((below.edits, rows)), segments, starts, entries)
 
 
 def _layer_entries(

@@ -274,7 +274,7 @@ class TestTable:
 
     def test_boxes_find_occupied_cells(self, shot):
         lines = chains.map_lines(shot.model, random_strokes(3))
-        _, rows = table.edit_rows([layer("a", *random_strokes(3))])
+        rows = table.edit_rows(*table.flattened([layer("a", *random_strokes(3))]))
         made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
         rng = np.random.default_rng(0)
@@ -286,6 +286,23 @@ class TestTable:
             for one, (a, b) in enumerate(zip(low, high, strict=True)):
                 part = cells[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
                 assert found[one] == part.any()
+
+    def test_added_to_is_the_same_as_made_at_once(self, shot):
+        layers = [
+            layer("a", *random_strokes(12)),
+            layer("b", *random_adjustments(5, True), *random_adjustments(3, False), kind="adjustment"),
+            layer("c", *random_strokes(6, 3, widest=60.0)),
+        ]
+        edits, places = table.flattened(layers)
+        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        rows = table.edit_rows(edits, places)
+        whole = table.build_table(grids, lines, rows, 1.0)
+        grown = None
+        for count in (0, 1, 12, 13, 25, len(edits)):
+            grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+        for name in ("edits", "segments", "starts", "entries"):
+            assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
+        assert whole.entries.dtype == grown.entries.dtype == np.int32
 
     def test_an_adjustment_is_one_matrix(self):
         from inve_core.rendering.adjustments import adjust
