@@ -117,8 +117,8 @@ def _profile(z, soft):
 
 @triton.jit
 def _picked(chosen, values):
-    """The value of the chosen layer: [pixels, layers] to [pixels]."""
-    return tl.sum(tl.where(chosen, values, 0.0), 1)
+    """The value of the chosen layer: [layers, pixels] to [pixels]."""
+    return tl.sum(tl.where(chosen, values, 0.0), 0)
 
 
 @triton.jit(do_not_specialize=["height", "width"])
@@ -162,23 +162,24 @@ def _paint(
     x = corner_x + tile_x
     y = corner_y + tile_y
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    # Layers stand before pixels, so that a thread has all layers of its own pixel.
     layer = tl.arange(0, PADDED)
     present = (layer < LAYERS) & (((active >> layer) & 1) == 1)
-    known = inside[:, None] & present[None, :]
+    known = inside[None, :] & present[:, None]
     pixel = tile_y * _TILE + tile_x
-    plane = uv + (slot * LAYERS + layer[None, :]) * (_TILE * _TILE * 2)
-    u = tl.load(plane + pixel[:, None] * 2, mask=known, other=0.0)
-    v = tl.load(plane + pixel[:, None] * 2 + 1, mask=known, other=0.0)
+    plane = uv + (slot * LAYERS + layer[:, None]) * (_TILE * _TILE * 2)
+    u = tl.load(plane + pixel[None, :] * 2, mask=known, other=0.0)
+    v = tl.load(plane + pixel[None, :] * 2 + 1, mask=known, other=0.0)
     shown = tl.load(
-        visible + (slot * (_TILE * _TILE) + pixel[:, None]) * LAYERS + layer[None, :], mask=known, other=0
+        visible + (slot * (_TILE * _TILE) + pixel[None, :]) * LAYERS + layer[:, None], mask=known, other=0
     )
     known = known & (shown > 0) & (u == u) & (v == v)
-    grid = grid_places + layer[None, :] * 3
-    real = layer[None, :] < LAYERS
+    grid = grid_places + layer[:, None] * 3
+    real = layer[:, None] < LAYERS
     cell_px = tl.load(grid + 2, mask=real, other=1.0)
     column = tl.floor((u - tl.load(grid, mask=real, other=0.0)) / cell_px)
     row = tl.floor((v - tl.load(grid + 1, mask=real, other=0.0)) / cell_px)
-    counts = grid_counts + layer[None, :] * 3
+    counts = grid_counts + layer[:, None] * 3
     columns = tl.load(counts, mask=real, other=1)
     rows = tl.load(counts + 1, mask=real, other=1)
     # What is no number must not become an index.
@@ -187,12 +188,12 @@ def _paint(
     cell = row.to(tl.int32) * columns + column.to(tl.int32) + tl.load(counts + 2, mask=real, other=0)
     begin = tl.load(starts + cell, mask=known, other=0)
     end = tl.load(starts + cell + 1, mask=known, other=0)
-    steps = tl.max(tl.sum(end - begin, 1), 0)
+    steps = tl.max(tl.sum(end - begin, 0), 0)
     if steps > 0:
         left = pixel - (tile_x == _TILE - 1).to(tl.int32)
         top = pixel - _TILE * (tile_y == _TILE - 1).to(tl.int32)
-        left_place = plane + left[:, None] * 2
-        top_place = plane + top[:, None] * 2
+        left_place = plane + left[None, :] * 2
+        top_place = plane + top[None, :] * 2
         ux = tl.load(left_place + 2, mask=known, other=0.0) - tl.load(left_place, mask=known, other=0.0)
         vx = tl.load(left_place + 3, mask=known, other=0.0) - tl.load(left_place + 1, mask=known, other=0.0)
         uy = tl.load(top_place + _TILE * 2, mask=known, other=0.0) - tl.load(top_place, mask=known, other=0.0)
@@ -224,10 +225,10 @@ def _paint(
             left_over = begin < end
             tags = tl.load(entries + begin * 2 + 1, mask=left_over, other=_NOTHING_LEFT)
             # An edit lies on one video layer, so that the lowest is one entry of one layer.
-            tag = tl.min(tags, 1)
+            tag = tl.min(tags, 0)
             live = tag != _NOTHING_LEFT
-            chosen = left_over & (tags == tag[:, None])
-            number = tl.sum(tl.load(entries + begin * 2, mask=chosen, other=0), 1)
+            chosen = left_over & (tags == tag[None, :])
+            number = tl.sum(tl.load(entries + begin * 2, mask=chosen, other=0), 0)
             begin += chosen.to(tl.int32)
             at_u = _picked(chosen, u)
             at_v = _picked(chosen, v)
