@@ -51,6 +51,22 @@ def _chosen(device: torch.device) -> Paint:
     return painting.paint
 
 
+def warm_up(device: torch.device, layers: int, kind: torch.dtype) -> None:
+    """Compile what painting needs on a device, so that no artist waits for it at the first stroke.
+
+    Args:
+        layers: number of video layers.
+        kind: the plates' type.
+    """
+    paint = paint_on(device)
+    if paint is painting.paint:
+        return
+    for strokes_alone in (True, False):
+        edits, fields, work, plates = made_up_case(device, layers, strokes_alone=strokes_alone)
+        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=device)
+        paint(edits, fields, work, Canvas(plates.to(kind), touched))
+
+
 class _Fields(NamedTuple):
     uv: Tensor
     visible: Tensor
@@ -75,7 +91,7 @@ def mismatch(device: torch.device, paint: Paint) -> str | None:
 
 
 def made_up_case(
-    device: torch.device, layers: int = 2, seed: int = 0, lines: int = 24
+    device: torch.device, layers: int = 2, seed: int = 0, lines: int = 24, strokes_alone: bool = False
 ) -> tuple[PaintTable, _Fields, Work, Tensor]:
     """Lines and outlines on several video layers, and two pictures of a size that is no multiple of anything.
 
@@ -92,8 +108,9 @@ def made_up_case(
         drawn = rng.random(2) * (width, height) + np.cumsum(rng.normal(0, 9, (count, 2)), 0)
         points = tuple((float(x), float(y)) for x, y in drawn)
         size, hardness = float(rng.choice([0.4, 5.0, 30.0])), float(rng.choice([1.0, 0.5, 0.0]))
-        closed = number % 4 == 1 and count > 2
-        if number % 2:
+        grades = number % 2 == 1 and not strokes_alone
+        closed = grades and number % 4 == 1 and count > 2
+        if grades:
             edit: Stroke | Adjustment = Adjustment(
                 frame=0, points=points, width=size, hardness=hardness, closed=closed,
                 hue=float(rng.uniform(-60, 60)), saturation=float(rng.uniform(0, 1.5)), brightness=0.05,

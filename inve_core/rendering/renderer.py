@@ -11,10 +11,10 @@ from torch import Tensor
 from inve_core.edits import EditStack
 from inve_core.errors import EditError
 from inve_core.media.exr import Part
-from inve_core.media.pictures import Picture, PictureSpec
+from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.atlas_view import atlas_picture
-from inve_core.rendering.backends import paint_on
+from inve_core.rendering.backends import paint_on, warm_up
 from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
 from inve_core.rendering.painting import Canvas, Work, over
 from inve_core.rendering.plate import canvas_of, cropped
@@ -72,7 +72,7 @@ class Renderer:
     # -- public ------------------------------------------------------------------------------------------
 
     def bake(self, frames: Sequence[int] | None = None, scale: float = 1.0) -> int:
-        """Work out frames' atlas positions and visibility ahead of the first edit.
+        """Work out frames' atlas positions and visibility ahead of the first edit, and compile what paints.
 
         Args:
             frames: host frame numbers, the most wanted first; all of the shot's by default.
@@ -84,6 +84,8 @@ class Renderer:
         Raises:
             PointError: the shot has no such frame.
         """
+        kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
+        warm_up(self.model.device, self.model.layer_count, kind)
         wanted = self.model.geometry.frames if frames is None else frames
         # As `plate.scaled` rounds.
         width, height = (max(1, round(side * scale)) for side in (self.source.width, self.source.height))

@@ -67,6 +67,8 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
     places, counts = _grids_on(edits, device)
     _, height, width, _ = canvas.pixels.shape
     painted = canvas.pixels if canvas.painted is None else canvas.painted
+    # Only adjustments have outlines; two kernels, and not four, have to be compiled.
+    grades = bool((edits.edits[:, table.ADJUSTS] > 0).any())
     with torch.cuda.device_of(canvas.pixels):
         _paint[(len(work) * (TILE // WIDE) * (TILE // TALL),)](
             canvas.pixels,
@@ -87,8 +89,8 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
             PADDED=triton.next_power_of_2(layers),
             WIDE=WIDE,
             TALL=TALL,
-            OUTLINES=bool((edits.edits[:, table.CLOSED] > 0).any()),
-            ADJUSTMENTS=bool((edits.edits[:, table.ADJUSTS] > 0).any()),
+            OUTLINES=grades,
+            ADJUSTMENTS=grades,
             WANTS_PAINTED=canvas.painted is not None,
             **_LAUNCH,
         )

@@ -86,6 +86,14 @@ def check_what_was_laid_over_is_told(kernel):
     assert (expected.painted - actual.painted).abs().max() < 1e-5
 
 
+def check_strokes_alone(kernel):
+    """The kernel that has nothing for adjustments in it."""
+    case = backends.made_up_case(CPU, lines=8, strokes_alone=True)
+    expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
+    assert expected.touched.any()
+    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+
+
 def check_tiles_and_layers_that_are_not_active(kernel):
     edits, fields, work, plates = backends.made_up_case(CPU, lines=12)
     work.active[::2, 0] = False
@@ -125,6 +133,18 @@ def test_the_check_finds_what_is_wrong():
     assert backends.mismatch(CPU, painting.paint) is None
     assert "differs by" in (backends.mismatch(CPU, brighter) or "")
     assert "nothing touches" in (backends.mismatch(CPU, careless) or "")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_warming_up_compiles_both_kernels(monkeypatch, kind):
+    seen = []
+
+    def watching(edits, fields, work, canvas):
+        seen.append((bool((edits.edits[:, backends.table.ADJUSTS] > 0).any()), canvas.pixels.dtype))
+
+    monkeypatch.setattr(backends, "paint_on", lambda device: watching)
+    backends.warm_up(CPU, 2, kind)
+    assert seen == [(False, kind), (True, kind)]
 
 
 def test_a_kernel_that_fails_is_passed_over_with_a_warning(monkeypatch):
