@@ -4,10 +4,11 @@ Opening a source reads headers only, of every file, so that a missing frame or a
 anything is learned.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,14 @@ from inve_core.media.pictures import (
 )
 from inve_core.media.sequences import Sequence as PictureSequence
 from inve_core.media.sequences import find_sequence
+
+
+class FileStamp(NamedTuple):
+    """What tells a file from one that has taken its place."""
+
+    path: str
+    modified_ns: int
+    size_bytes: int
 
 
 def layer_names(matte_count: int) -> tuple[str, ...]:
@@ -78,8 +87,8 @@ class ShotSource:
         Raises:
             MediaError: the frame is not part of the shot, or its file cannot be read any more.
         """
-        found = self._plate(frame)
-        return found.read(frame) if isinstance(found, MovieReader) else read_picture(found)
+        path = self._plate_path(frame)
+        return self._movies[path].read(frame) if path in self._movies else read_picture(path)
 
     def read_display_rgb(self, frame: int) -> np.ndarray:
         """The plate at a frame over the display window; [height, width, 3] float32, scene-linear.
@@ -87,11 +96,28 @@ class ShotSource:
         Raises:
             MediaError: as `read`.
         """
-        found = self._plate(frame)
-        return found.read(frame).display_rgb() if isinstance(found, MovieReader) else read_display_rgb(found)
+        path = self._plate_path(frame)
+        if path in self._movies:
+            return self._movies[path].read(frame).display_rgb()
+        return read_display_rgb(path)
 
-    def _plate(self, frame: int) -> MovieReader | str:
-        """Where the plate at a frame is to be read from: a movie, or the path of a picture."""
+    def stamp(self, frame: int) -> FileStamp:
+        """What the file of a frame's plate looks like from outside; another stamp, another file.
+
+        Raises:
+            MediaError: the frame is not part of the shot, or its file is not there any more.
+        """
+        path = self._plate_path(frame)
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise MediaError(
+                f"plate {path!r} cannot be read any more ({error.strerror}); put it back."
+            ) from error
+        return FileStamp(path, found.st_mtime_ns, found.st_size)
+
+    def _plate_path(self, frame: int) -> str:
+        """The file that the plate at a frame is to be read from: a movie or a picture."""
         if frame not in self.frames:
             raise MediaError(
                 f"frame {frame} is not in the shot, which has frames {self.frames[0]}-{self.frames[-1]}; "
@@ -99,7 +125,7 @@ class ShotSource:
             )
         sequence = self._sequences[0]
         if sequence.kind == "movie":
-            return self._movies[sequence.paths[0]]
+            return sequence.paths[0]
         return sequence.paths[sequence.frames.index(frame)]
 
     def read_mattes(self, frame: int) -> np.ndarray:

@@ -81,9 +81,21 @@ def layer_under(model: LayeredAtlas, xy: Tensor, t: int, video_layer: str) -> in
     Raises:
         PointError: no layer of that name.
     """
+    layer = layer_index(model, video_layer)
+    if layer < 0:
+        return int(model.visibility(xy, torch.full((len(xy),), t, device=xy.device)).sum(0).argmax())
+    return layer
+
+
+def layer_index(model: LayeredAtlas, video_layer: str) -> int:
+    """Index of a video layer's name, -1 for `auto`.
+
+    Raises:
+        PointError: no layer of that name.
+    """
     names = model.geometry.video_layers
     if video_layer == "auto":
-        return int(model.visibility(xy, torch.full((len(xy),), t, device=xy.device)).sum(0).argmax())
+        return -1
     if video_layer not in names:
         raise PointError(
             f"video_layer must be auto or one of {', '.join(names)}, got {video_layer!r}; use one of these."

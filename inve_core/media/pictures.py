@@ -74,7 +74,12 @@ class PictureSpec:
     @property
     def dtype(self) -> type[np.float16] | type[np.float32]:
         """The type of the picture's samples in memory."""
-        return np.float16 if self.source_type in ("half", "uint8", "uint10") else np.float32
+        return sample_type(self.source_type)
+
+
+def sample_type(source_type: str) -> type[np.float16] | type[np.float32]:
+    """The type of samples in memory that holds a file's exactly."""
+    return np.float16 if source_type in ("half", "uint8", "uint10") else np.float32
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.rendering import strokes
 from inve_core.rendering.adjustments import adjust, is_identity
 from inve_core.rendering.fields import pixel_area
-from inve_core.rendering.painting import Painter
+from inve_core.rendering.texturing import TexturePainter
 
 CHUNK = 65_536
 SEEN_EVERY = 3  # Working pixels between the samples that tell which part of the atlas is seen at all.
@@ -19,7 +19,7 @@ SEEN_CELLS = 128
 
 
 @torch.no_grad()
-def atlas_picture(painter: Painter, layer: int, stack: EditStack | None, long_edge: int) -> Picture:
+def atlas_picture(painter: TexturePainter, layer: int, stack: EditStack | None, long_edge: int) -> Picture:
     """Atlas colours over a video layer's box, transparent where no frame shows that part."""
     model = painter.model
     box = model.geometry.boxes[layer]
@@ -52,7 +52,7 @@ def atlas_picture(painter: Painter, layer: int, stack: EditStack | None, long_ed
     return Picture(spec, rgba.cpu().numpy().astype(np.float16))
 
 
-def seen_part(painter: Painter, layer: int) -> Tensor:
+def seen_part(painter: TexturePainter, layer: int) -> Tensor:
     """Which cells of a layer's box some frame shows: [SEEN_CELLS, SEEN_CELLS] of 0 or 1."""
     model, grid = painter.model, painter.model.geometry.grid
     pixels = pixel_centres(grid.working_width, grid.working_height, model.device)[::SEEN_EVERY, ::SEEN_EVERY]
@@ -70,22 +70,22 @@ def seen_part(painter: Painter, layer: int) -> Tensor:
     return grown[0, 0]
 
 
-def _draw(painter: Painter, layer: int, edit: Edit, opacity: float, uv: Tensor, rgba: Tensor) -> None:
+def _draw(painter: TexturePainter, layer: int, edit: Edit, opacity: float, uv: Tensor, rgba: Tensor) -> None:
     """Draw one edit onto atlas colours [h, w, 4], straight alpha, in place."""
     flat, area = uv.view(-1, 2), pixel_area(uv).view(-1)
     target = rgba.view(-1, 4)
     if isinstance(edit, Texture):
-        lookup, own, chain = painter.surface(edit)
-        if own != layer:
+        surface = painter.surface(edit)
+        if surface.layer != layer:
             return
-        here = lookup.inside(flat).nonzero()[:, 0]
-        painted = painter.surface_colour(edit, lookup, chain, flat[here], area[here]) * opacity
+        here = surface.lookup.inside(flat).nonzero()[:, 0]
+        painted = painter.surface_colour(edit, surface, flat[here], area[here]) * opacity
     else:
-        chain = painter.chain(edit)
+        chain = strokes.chain_of_edit(painter.model, edit)
         if chain.layer != layer or (isinstance(edit, Adjustment) and is_identity(edit)):
             return
         here = _near(chain, flat, area)
-        cover = _coverage(painter, chain, flat[here], area[here])[:, None] * opacity
+        cover = _coverage(chain, flat[here], area[here])[:, None] * opacity
         if isinstance(edit, Adjustment):
             painted = torch.cat((adjust(target[here], edit) * cover, cover), 1)
         else:
@@ -103,8 +103,6 @@ def _near(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
     return inside.all(1).nonzero()[:, 0]
 
 
-def _coverage(painter: Painter, chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
-    step = strokes.SEGMENTS_A_CHUNK
-    every = [slice(low, low + step) for low in range(0, len(chain.to_drawn), step)]
+def _coverage(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
     parts = zip(uv.split(CHUNK), area.split(CHUNK), strict=True)
-    return torch.cat([painter.tile_coverage(chain, every, part, part_area) for part, part_area in parts])
+    return torch.cat([strokes.chain_coverage(chain, *part) for part in parts])

@@ -1,6 +1,6 @@
-"""The renderer: edit layers bottom to top over the plate, each edit on the tiles that it can touch."""
+"""The renderer: edit layers bottom to top over the plate, on the tiles that they can touch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,16 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inve_core.edits import Adjustment, EditLayer, EditStack
+from inve_core.edits import EditStack
 from inve_core.errors import EditError
 from inve_core.media.exr import Part
-from inve_core.media.pictures import Picture, PictureSpec
+from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
-from inve_core.rendering.adjustments import adjust
 from inve_core.rendering.atlas_view import atlas_picture
-from inve_core.rendering.fields import TILE, FrameSize, tiles_under
-from inve_core.rendering.painting import Painter, Patch
-from inve_core.rendering.plate import Canvas, canvas_of, cropped, scaled
+from inve_core.rendering.backends import paint_on, warm_up
+from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
+from inve_core.rendering.painting import Canvas, Work, over
+from inve_core.rendering.plate import canvas_of, cropped
+from inve_core.rendering.plates import BUDGET_BYTES as PLATE_BUDGET_BYTES
+from inve_core.rendering.plates import PlateCache
+from inve_core.rendering.program import Programs, Step, TableStep, TextureStep, Window
+from inve_core.rendering.table import PaintTable
+from inve_core.rendering.texturing import Patch, TexturePainter
 from inve_core.source import ShotSource
 from inve_core.tracking import frame_index
 
@@ -44,14 +49,47 @@ class Renderer:
         model: the learned shot.
         source: its pictures.
         texture_path: turns a texture edit's `image` into a file.
+        field_bytes: most memory for baked fields, on the model's device.
+        plate_bytes: most memory for decoded plates.
     """
 
-    def __init__(self, model: LayeredAtlas, source: ShotSource, texture_path: Callable[[str], Path] = Path):
+    def __init__(
+        self,
+        model: LayeredAtlas,
+        source: ShotSource,
+        texture_path: Callable[[str], Path] = Path,
+        *,
+        field_bytes: int = BUDGET_BYTES,
+        plate_bytes: int = PLATE_BUDGET_BYTES,
+    ):
         self.model = model
         self.source = source
-        self.painter = Painter(model, texture_path)
+        self.fields = FieldCache(model, field_bytes)
+        self.textures = TexturePainter(model, self.fields, texture_path)
+        self._programs = Programs(model)
+        self._plates = PlateCache(source, plate_bytes)
 
     # -- public ------------------------------------------------------------------------------------------
+
+    def bake(self, frames: Sequence[int] | None = None, scale: float = 1.0) -> int:
+        """Work out frames' atlas positions and visibility ahead of the first edit, and compile what paints.
+
+        Args:
+            frames: host frame numbers, the most wanted first; all of the shot's by default.
+            scale: the size at which they will be rendered.
+
+        Returns:
+            How many fit into the memory for baked fields; the others are worked out when asked for.
+
+        Raises:
+            PointError: the shot has no such frame.
+        """
+        kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
+        warm_up(self.model.device, self.model.layer_count, kind)
+        wanted = self.model.geometry.frames if frames is None else frames
+        # As `plate.scaled` rounds.
+        width, height = (max(1, round(side * scale)) for side in (self.source.width, self.source.height))
+        return self.fields.bake([FrameSize(frame_index(self.model, one), width, height) for one in wanted])
 
     @torch.no_grad()
     def render(
@@ -75,32 +113,42 @@ class Renderer:
             MediaError: the plate or a texture cannot be read.
             EditError: an edit names a frame or video layer that the shot lacks, or the region is empty.
         """
-        plate = scaled(self.source.read(frame), scale)
-        plate = cropped(plate, region)
+        plate = cropped(self._plates.read(frame, scale), region)
         size = FrameSize(frame_index(self.model, frame), plate.spec.width, plate.spec.height)
         canvas = canvas_of(plate.spec)
+        window = Window(canvas.x, canvas.y, canvas.width, canvas.height)
         pixels = plate.pixels.copy()
         x0, y0 = canvas.x - plate.spec.data_window[0], canvas.y - plate.spec.data_window[1]
         view = pixels[y0 : y0 + canvas.height, x0 : x0 + canvas.width]
-        current = torch.from_numpy(view.astype(np.float32)).to(self.model.device)
-        touched = torch.zeros(current.shape[:2], dtype=torch.bool, device=current.device)
-        parts = []
-        for layer in stack.layers:
-            painted = self._paint_layer(layer, size, canvas, current) if _is_seen(layer) else None
-            if painted is not None:
-                changed = (painted != 0).any(-1)
-                over = painted[changed] + current[changed] * (1 - painted[changed][:, 3:])
-                if layer.kind == "adjustment":
-                    over[:, 3] = current[changed][:, 3]
-                current[changed] = over
-                touched |= changed
-            if layers:
-                parts.append(self._part(f"edit.{layer.name}", "RGBA", painted, plate.spec, canvas))
-        changed_here = touched.cpu().numpy()
-        view[changed_here] = current[touched].cpu().numpy().astype(view.dtype)
+        steps = self._programs.steps(stack, apart=layers)
+        parts: list[Part] = []
         if layers:
-            parts += self._video_layer_parts(size, plate.spec, canvas)
-        return Rendered(replace(plate, pixels=pixels), tuple(parts), int(changed_here.sum()))
+            touched = self._paint_apart(stack, steps, size, window, view, plate.spec, parts)
+            parts += self._video_layer_parts(size, plate.spec, window)
+        else:
+            touched = self._paint(steps, size, window, view)
+        return Rendered(replace(plate, pixels=pixels), tuple(parts), touched)
+
+    @torch.no_grad()
+    def render_on_device(self, stack: EditStack, frames: Sequence[int], plates: Tensor) -> Tensor:
+        """Render several frames whose plates are on the model's device, and leave them there.
+
+        Args:
+            frames: k host frame numbers.
+            plates: [k, height, width, 4] float16 or float32, at any one size; they are not written to.
+
+        Returns:
+            The edited frames, as the plates in shape and type.
+
+        Raises:
+            MediaError: a texture cannot be read.
+            PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
+        """
+        _, height, width, _ = plates.shape
+        sizes = [FrameSize(frame_index(self.model, frame), width, height) for frame in frames]
+        steps = self._programs.steps(stack, apart=False)
+        window = Window(0, 0, width, height)
+        return self._on_canvas(steps, sizes, window, plates)[0]
 
     @torch.no_grad()
     def atlas(self, video_layer: str, stack: EditStack | None = None, long_edge: int = 512) -> Picture:
@@ -114,83 +162,188 @@ class Renderer:
             raise EditError(
                 f"video_layer must be one of {', '.join(names)}, got {video_layer!r}; use one of these."
             )
-        return atlas_picture(self.painter, names.index(video_layer), stack, long_edge)
+        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge)
 
-    # -- one edit layer ----------------------------------------------------------------------------------
+    # -- on the host's pictures --------------------------------------------------------------------------
 
-    def _paint_layer(self, layer: EditLayer, size: FrameSize, canvas: Canvas, below: Tensor) -> Tensor | None:
-        """Premultiplied RGBA [h, w, 4] of an edit layer over the canvas; None where it touches nothing.
+    def _paint(self, steps: list[Step], size: FrameSize, window: Window, view: np.ndarray) -> int:
+        """Paint on `view` [h, w, 4], in place; only the part with edits goes to the device and back."""
+        part = self._reached(steps, size, window)
+        if part is None:
+            return 0
+        y, x = part.y - window.y, part.x - window.x
+        inner = view[y : y + part.height, x : x + part.width]
+        plates = torch.from_numpy(np.ascontiguousarray(inner)).to(self.model.device)[None]
+        result, touched = self._on_canvas(steps, [size], part, plates)
+        inner[...] = result[0].cpu().numpy()
+        return int(touched.sum())
 
-        An adjustment becomes the adjusted colour times its coverage, so that a plain `over` rebuilds it.
-        """
+    def _reached(self, steps: list[Step], size: FrameSize, window: Window) -> Window | None:
+        """The part of a window that edits can touch."""
+        low, high = [], []
+        for step in steps:
+            if isinstance(step, TextureStep):
+                corners = [size.corners(self.textures.tiles(edit, size)) for edit in step.edits]
+            else:
+                corners = [
+                    work.places[:, 1:] + (window.x, window.y)
+                    for _, work in step.works(self.fields, size, window)
+                ]
+            for corner in corners:
+                if len(corner):
+                    low.append(corner.min(0))
+                    high.append(corner.max(0) + TILE)
+        if not low:
+            return None
+        left, top = np.maximum(np.min(low, 0), (window.x, window.y)).tolist()
+        far = (window.x + window.width, window.y + window.height)
+        right, bottom = np.minimum(np.max(high, 0), far).tolist()
+        if left >= right or top >= bottom:
+            return None
+        return Window(left, top, right - left, bottom - top)
+
+    def _paint_apart(
+        self,
+        stack: EditStack,
+        steps: list[Step],
+        size: FrameSize,
+        window: Window,
+        view: np.ndarray,
+        spec: PictureSpec,
+        parts: list[Part],
+    ) -> int:
+        """As `_paint`, and add a part for each edit layer."""
+        plates = torch.from_numpy(np.ascontiguousarray(view)).to(self.model.device)[None]
+        current = plates.float()
+        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
+        by_layer = {
+            id(step.layer if isinstance(step, TextureStep) else step.layers[0]): step for step in steps
+        }
+        for layer in stack.layers:
+            step, painted = by_layer.get(id(layer)), None
+            if step is not None:
+                painted = torch.zeros_like(current)
+                self._run(step, [size], window, Canvas(current, touched, painted))
+            values = None if painted is None else painted[0]
+            parts.append(self._part(f"edit.{layer.name}", "RGBA", values, spec, window))
+        view[...] = torch.where(touched[..., None], current.to(plates.dtype), plates)[0].cpu().numpy()
+        return int(touched.sum())
+
+    # -- on the device -----------------------------------------------------------------------------------
+
+    def _on_canvas(
+        self, steps: list[Step], sizes: list[FrameSize], window: Window, plates: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Paint a window of frames of one size. Returns new pictures and [k, h, w] bool, what was touched."""
+        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
+        if len(steps) <= 1:
+            current = plates.clone()
+            for step in steps:
+                self._run(step, sizes, window, Canvas(current, touched))
+            return current, touched
+        # Between steps nothing is rounded to half precision.
+        current = plates.to(torch.float32, copy=True)
+        for step in steps:
+            self._run(step, sizes, window, Canvas(current, touched))
+        return torch.where(touched[..., None], current.to(plates.dtype), plates), touched
+
+    def _run(self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas) -> None:
+        if isinstance(step, TextureStep):
+            for number, size in enumerate(sizes):
+                self._paint_textures(step, size, window, canvas, number)
+            return
+        for table, work in self._batches(step, sizes, window):
+            paint_on(canvas.pixels.device)(table, self.fields, work, canvas)
+
+    def _batches(
+        self, step: TableStep, sizes: list[FrameSize], window: Window
+    ) -> Iterator[tuple[PaintTable, Work]]:
+        """Tiles of several frames, as many in a batch as the fields can hold."""
+        waiting: list[tuple[PaintTable, Work]] = []
+        for number, size in enumerate(sizes):
+            if waiting and not self.fields.has_room(size):
+                # What this frame needs may cost the waiting ones their place.
+                yield _joined(waiting)
+                waiting = []
+            for table, work in step.works(self.fields, size, window):
+                waiting.append((table, work.on_picture(number)))
+                if not self.fields.has_room(size):
+                    yield _joined(waiting)
+                    waiting = []
+        if waiting:
+            yield _joined(waiting)
+
+    def _paint_textures(
+        self, step: TextureStep, size: FrameSize, window: Window, canvas: Canvas, number: int
+    ) -> None:
+        """Lay one layer of textures over picture `number` of a canvas."""
         painted: Tensor | None = None
-        for edit in layer.edits:
-            patch = self.painter.patch(edit, size)
-            if patch is None:
-                continue
-            if painted is None:
-                painted = torch.zeros(canvas.height, canvas.width, 4, device=self.model.device)
-            for tile, cover, colour in _on_canvas(patch, canvas):
-                cover = cover * layer.opacity
-                here = painted[tile]
-                if colour is None:
-                    assert isinstance(edit, Adjustment)
-                    beneath = here + below[tile] * (1 - here[..., 3:])
-                    solid = torch.ones_like(cover)[..., None]
-                    over = torch.cat((adjust(beneath, edit), solid), -1) * cover[..., None]
-                    # NaN in the plate must not spread to where the adjustment does not reach.
-                    over = torch.where(cover[..., None] > 0, over, torch.zeros_like(over))
-                else:
-                    over = colour * cover[..., None]
-                painted[tile] = over + here * (1 - over[..., 3:])
-        return painted
+        height, width = canvas.pixels.shape[1:3]
+        for edit in step.edits:
+            for patch in self.textures.patches(edit, size):
+                if painted is None:
+                    painted = torch.zeros(height, width, 4, device=canvas.pixels.device)
+                for where, laid in _on_window(patch, size, window):
+                    laid = laid * step.layer.opacity
+                    painted[where] = laid + painted[where] * (1 - laid[..., 3:])
+        if painted is None:
+            return
+        changed = (painted != 0).any(-1)
+        below = canvas.pixels[number]
+        result = over(painted.view(-1, 4), below.reshape(-1, 4).float(), changed.new_zeros(height * width))
+        edited = torch.where(changed[..., None], result.view(height, width, 4).to(below.dtype), below)
+        canvas.pixels[number] = edited
+        canvas.touched[number] |= changed
+        if canvas.painted is not None:
+            canvas.painted[number] = painted
 
     # -- parts ---------------------------------------------------------------------------------------------
 
     def _part(
-        self, name: str, channels: str, values: Tensor | None, spec: PictureSpec, canvas: Canvas
+        self, name: str, channels: str, values: Tensor | None, spec: PictureSpec, window: Window
     ) -> Part:
-        """An EXR part over the data window; zero outside the canvas. values: [h, w, channels]."""
+        """An EXR part over the data window; zero outside of `window`. values: [h, w, channels]."""
         x, y, width, height = spec.data_window
         pixels = np.zeros((height, width, len(channels)), spec.dtype if channels == "RGBA" else np.float32)
         if values is not None:
-            rows = slice(canvas.y - y, canvas.y - y + canvas.height)
-            columns = slice(canvas.x - x, canvas.x - x + canvas.width)
+            rows = slice(window.y - y, window.y - y + window.height)
+            columns = slice(window.x - x, window.x - x + window.width)
             pixels[rows, columns] = values.cpu().numpy()
         return Part(name, tuple(channels), pixels)
 
-    def _video_layer_parts(self, size: FrameSize, spec: PictureSpec, canvas: Canvas) -> Iterator[Part]:
-        low = torch.tensor((canvas.x, canvas.y), dtype=torch.float32)
-        high = low + torch.tensor((canvas.width - 1, canvas.height - 1), dtype=torch.float32)
-        tiles = sorted(tiles_under(size, low, high))
-        columns, rows = size.tile_grid()
-
-        def whole(values: Tensor) -> Tensor:
-            full = values.new_zeros(rows * TILE, columns * TILE, values.shape[-1])
-            for (x, y), value in zip(tiles, values, strict=True):
-                full[y * TILE : (y + 1) * TILE, x * TILE : (x + 1) * TILE] = value
-            return full[canvas.y : canvas.y + canvas.height, canvas.x : canvas.x + canvas.width]
-
-        visible = whole(self.painter.fields.visibility(size, tiles))
-        for layer, name in enumerate(self.model.geometry.video_layers):
-            yield self._part(f"matte.{name}", "Y", visible[..., layer : layer + 1], spec, canvas)
-            uv = whole(self.painter.fields.uv(size, layer, tiles))
-            unit = self.model.geometry.boxes[layer].to_unit(uv)
-            yield self._part(f"uv.{name}", "uv", unit, spec, canvas)
-
-
-def _is_seen(layer: EditLayer) -> bool:
-    return layer.enabled and layer.opacity > 0
+    def _video_layer_parts(self, size: FrameSize, spec: PictureSpec, window: Window) -> Iterator[Part]:
+        tiles = size.tiles_within(
+            window.x, window.y, window.x + window.width - 1, window.y + window.height - 1
+        )
+        layers = range(self.model.layer_count)
+        visible = torch.zeros(window.height, window.width, len(layers), device=self.model.device)
+        uv = torch.zeros(len(layers), window.height, window.width, 2, device=self.model.device)
+        for low in range(0, len(tiles), self.fields.capacity):
+            part = tiles[low : low + self.fields.capacity]
+            for where, values in _on_window(Patch(part, self.fields.visibility(size, part)), size, window):
+                visible[where] = values
+            for k in layers:
+                found = Patch(part, self.fields.positions(size, k, part))
+                for where, values in _on_window(found, size, window):
+                    uv[k][where] = values
+        for k, name in enumerate(self.model.geometry.video_layers):
+            yield self._part(f"matte.{name}", "Y", visible[..., k : k + 1], spec, window)
+            unit = self.model.geometry.boxes[k].to_unit(uv[k])
+            yield self._part(f"uv.{name}", "uv", unit, spec, window)
 
 
-def _on_canvas(patch: Patch, canvas: Canvas) -> Iterator[tuple[tuple[slice, slice], Tensor, Tensor | None]]:
-    """Tile by tile, cut to the canvas: where it goes on the canvas, its cover and its colour."""
-    for k, (column, row) in enumerate(patch.tiles):
-        x, y = column * TILE, row * TILE
-        left, top = max(x, canvas.x), max(y, canvas.y)
-        right, bottom = min(x + TILE, canvas.x + canvas.width), min(y + TILE, canvas.y + canvas.height)
-        if left >= right or top >= bottom:
-            continue
-        inner = (slice(top - y, bottom - y), slice(left - x, right - x))
-        outer = (slice(top - canvas.y, bottom - canvas.y), slice(left - canvas.x, right - canvas.x))
-        yield outer, patch.cover[k][inner], None if patch.colour is None else patch.colour[k][inner]
+def _joined(waiting: list[tuple[PaintTable, Work]]) -> tuple[PaintTable, Work]:
+    """One batch of several; the table for the largest pixels holds for all."""
+    table = max((table for table, _ in waiting), key=lambda one: one.footprint_px)
+    return table, Work.joined([work for _, work in waiting])
+
+
+def _on_window(patch: Patch, size: FrameSize, window: Window) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+    """Tile by tile, cut to a window: where it goes in the window, and its values."""
+    for k, (x, y) in enumerate(size.corners(patch.tiles).tolist()):
+        left, top = max(x, window.x), max(y, window.y)
+        right, bottom = min(x + TILE, window.x + window.width), min(y + TILE, window.y + window.height)
+        if left < right and top < bottom:
+            inner = (slice(top - y, bottom - y), slice(left - x, right - x))
+            outer = (slice(top - window.y, bottom - window.y), slice(left - window.x, right - window.x))
+            yield outer, patch.over[k][inner]

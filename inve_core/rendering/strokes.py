@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from inve_core.coordinates import determinant, inverse
+from inve_core.edits import Adjustment, Stroke
 from inve_core.model import LayeredAtlas
+from inve_core.tracking import frame_index, layer_under
 
 SEGMENTS_A_CHUNK = 32
 PAIRS_A_CHUNK = 4_000_000
@@ -76,13 +78,14 @@ def resample(points: Sequence[tuple[float, float]] | np.ndarray, spacing: float,
 
 
 @torch.no_grad()
-def map_with_jacobian(model: LayeredAtlas, layer: int, picture_xy: Tensor, t: int) -> tuple[Tensor, Tensor]:
-    """Atlas positions [k, 2] and d(uv)/d(picture pixel) [k, 2, 2] at picture coordinates of frame index t."""
+def map_with_jacobian(
+    model: LayeredAtlas, layer: int, picture_xy: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Atlas positions [k, 2] and d(uv)/d(picture pixel) [k, 2, 2] at picture coordinates of frames t [k]."""
     half = 0.5
     offsets = picture_xy.new_tensor([[0, 0], [half, 0], [-half, 0], [0, half], [0, -half]])
     probes = model.geometry.grid.to_working((picture_xy[None] + offsets[:, None]).flatten(0, 1))
-    times = torch.full((len(probes),), t, device=probes.device)
-    uv = model.map(layer, probes, times).view(5, -1, 2)
+    uv = model.map(layer, probes, t.repeat(5)).view(5, -1, 2)
     return uv[0], torch.stack((uv[1] - uv[2], uv[3] - uv[4]), -1) / (2 * half)
 
 
@@ -108,7 +111,7 @@ def chain_of(
     spacing = float(np.clip(width / 3, *SPACING_PX))
     fine = resample(points, spacing, closed)
     xy = torch.tensor(fine, dtype=torch.float32, device=model.device)
-    uv, jacobian = map_with_jacobian(model, layer, xy, t)
+    uv, jacobian = map_with_jacobian(model, layer, xy, torch.full((len(xy),), t, device=xy.device))
     back = invert_jacobian(jacobian)
     if len(uv) == 1:
         to_drawn = back
@@ -117,6 +120,15 @@ def chain_of(
     else:
         to_drawn = (back[:-1] + back[1:]) / 2
     return Chain(layer, uv, to_drawn, width, hardness, closed and len(uv) > 2)
+
+
+def chain_of_edit(model: LayeredAtlas, edit: Stroke | Adjustment) -> Chain:
+    """One edit's chain in the atlas."""
+    t = frame_index(model, edit.frame)
+    xy = torch.tensor(edit.points, dtype=torch.float32, device=model.device)
+    layer = layer_under(model, model.geometry.grid.to_working(xy), t, edit.video_layer)
+    closed = isinstance(edit, Adjustment) and edit.closed
+    return chain_of(model, layer, t, edit.points, edit.width, edit.hardness, closed)
 
 
 def nearest(chain: Chain, segments: slice, uv: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,3 +191,17 @@ def coverage(chain: Chain, distance: Tensor, footprint: Tensor, inside: Tensor |
         return edge_profile(torch.where(inside, distance, -distance) / half, soft)
     radius = chain.width / 2
     return edge_profile((radius - distance) / half, soft) - edge_profile((-radius - distance) / half, soft)
+
+
+def chain_coverage(chain: Chain, uv: Tensor, area: Tensor) -> Tensor:
+    """Coverage [n] of atlas positions uv [n, 2], of pixel area [n], by all of a chain."""
+    distance = torch.full_like(area, 1e6)
+    # Where no segment is near (deep inside an outline) any segment's scale will do.
+    scale = determinant(chain.to_drawn[:1]).abs().expand_as(area).clone()
+    for low in range(0, len(chain.to_drawn), SEGMENTS_A_CHUNK):
+        near, near_scale = nearest(chain, slice(low, low + SEGMENTS_A_CHUNK), uv)
+        closer = near < distance
+        distance = torch.where(closer, near, distance)
+        scale = torch.where(closer, near_scale, scale)
+    inside = inside_outline(chain, uv) if chain.closed else None
+    return coverage(chain, distance, (area * scale).sqrt(), inside)

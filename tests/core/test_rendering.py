@@ -15,7 +15,6 @@ from inve_core.media.colour import LUMA
 from inve_core.media.pictures import Picture
 from inve_core.rendering import Renderer, strokes
 from inve_core.rendering.adjustments import adjust, hue_matrix
-from inve_core.rendering.painting import Painter
 from inve_core.rendering.textures import Placement, TexturePyramid
 
 DRAWN = 1004
@@ -89,8 +88,7 @@ class TestCoverage:
         chain = strokes.Chain(0, uv, to_drawn, width, hardness, False)
         places = uv.mean(0) + 8 * torch.randn(60, 2, generator=rng)
         area = 0.5 + torch.rand(60, generator=rng)
-        chunks = [slice(low, low + 32) for low in range(0, k - 1, 32)]
-        fast = Painter.tile_coverage(chain, chunks, places, area)
+        fast = strokes.chain_coverage(chain, places, area)
         # Single precision against double: a few units in the sixth place of distances near ten.
         assert fast.tolist() == pytest.approx(self.slow(chain, places, area), abs=1e-4)
 
@@ -112,7 +110,7 @@ class TestCoverage:
             0, torch.tensor([[0.0, 0.0], [100.0, 0.0]]), torch.eye(2)[None], 0.25, 1.0, False
         )
         across = torch.stack((torch.full((9,), 50.0), torch.arange(-4.0, 5.0) + 0.1), 1)
-        cover = Painter.tile_coverage(chain, [slice(0, 1)], across, torch.ones(9))
+        cover = strokes.chain_coverage(chain, across, torch.ones(9))
         assert cover.sum().item() == pytest.approx(0.25, abs=0.01)
 
     def test_resampling_keeps_corners_and_spacing(self):
@@ -213,7 +211,7 @@ class TestPassThrough:
         assert np.array_equal(before[untouched], after[untouched])
         assert rendered.touched >= (~untouched).sum()
 
-    def test_values_that_are_not_finite_pass_through(self, renderer, shot, monkeypatch):
+    def test_values_that_are_not_finite_pass_through(self, shot, monkeypatch):
         plate = shot.source.read(DRAWN)
         pixels = plate.pixels.astype(np.float32)
         pixels[2, 3] = (np.nan, np.inf, -np.inf, 1)
@@ -222,7 +220,7 @@ class TestPassThrough:
         monkeypatch.setattr(type(shot.source), "read", lambda self, frame: odd)
         adjustment = Adjustment(frame=DRAWN, points=((100.0, 80.0),), width=10.0, saturation=0.0)
         stack = EditStack(layers=(EditLayer(name="g", kind="adjustment", edits=(adjustment,)),))
-        rendered = renderer.render(stack, DRAWN)
+        rendered = Renderer(shot.model, shot.source).render(stack, DRAWN)
         same = rendered.picture.pixels.view(np.uint32) == pixels.view(np.uint32)
         assert same[:20].all()
         assert 0 < rendered.touched < 200

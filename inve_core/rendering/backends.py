@@ -1,0 +1,158 @@
+"""Which code paints on a device: a Triton kernel where the hash grids use theirs and it works, else torch."""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inve_core.edits import Adjustment, EditLayer, Stroke
+from inve_core.encodings.backends import grid_backend
+from inve_core.rendering import chains, painting, table
+from inve_core.rendering.fields import FULL, TILE
+from inve_core.rendering.painting import Canvas, TileFields, Work
+from inve_core.rendering.table import CellGrid, PaintTable
+
+Paint: TypeAlias = Callable[[PaintTable, TileFields, Work, Canvas], None]
+
+# A pixel whose coverage is just at the faintest may fall on either side; all else is single precision.
+TOLERANCE = 2 * painting.FAINTEST
+MEAN_TOLERANCE = 1e-5
+
+
+def paint_on(device: torch.device) -> Paint:
+    """The painting code for a device; the first call for a GPU compiles the kernel and checks it."""
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    return _chosen(device)
+
+
+@functools.cache
+def _chosen(device: torch.device) -> Paint:
+    if grid_backend(device).name != "triton":
+        return painting.paint
+    # Whatever goes wrong here, torch still paints.
+    try:
+        from inve_core.rendering import triton_paint
+
+        wrong = mismatch(device, triton_paint.paint)
+    except Exception as error:  # noqa: BLE001
+        wrong = f"its kernel does not run ({type(error).__name__}: {error})".splitlines()[0][:200]
+    if wrong is None:
+        return triton_paint.paint
+    warnings.warn(
+        f"Painting on {device} runs several times slower than it could, in plain torch: {wrong}.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return painting.paint
+
+
+def warm_up(device: torch.device, layers: int, kind: torch.dtype) -> None:
+    """Compile what painting needs on a device, so that no artist waits for it at the first stroke.
+
+    Args:
+        layers: number of video layers.
+        kind: the plates' type.
+    """
+    paint = paint_on(device)
+    if paint is painting.paint:
+        return
+    for strokes_alone in (True, False):
+        edits, fields, work, plates = made_up_case(device, layers, strokes_alone=strokes_alone)
+        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=device)
+        paint(edits, fields, work, Canvas(plates.to(kind), touched))
+
+
+class _Fields(NamedTuple):
+    uv: Tensor
+    visible: Tensor
+
+
+def mismatch(device: torch.device, paint: Paint) -> str | None:
+    """What `paint` gets wrong on a small made-up frame, or None where it gets nothing wrong."""
+    edits, fields, work, plates = made_up_case(device)
+    results = []
+    for one in (painting.paint, paint):
+        canvas = Canvas(plates.clone(), torch.zeros(plates.shape[:3], dtype=torch.bool, device=device))
+        one(edits, fields, work, canvas)
+        results.append((canvas.pixels.float(), canvas.touched))
+    (right, right_touched), (ours, ours_touched) = results
+    if not bool((ours_touched | (ours == plates.float()).all(-1)).all()):
+        return "it changes pixels that nothing touches"
+    error = (ours - right).abs()
+    if not (float(error.max()) <= TOLERANCE and float(error.mean()) <= MEAN_TOLERANCE):
+        return f"its picture differs by up to {float(error.max()):.1e}, {float(error.mean()):.1e} on average"
+    missed = int((ours_touched != right_touched).sum())
+    return f"it touches {missed} other pixels" if missed > 5 else None
+
+
+def made_up_case(
+    device: torch.device, layers: int = 2, seed: int = 0, lines: int = 24, strokes_alone: bool = False
+) -> tuple[PaintTable, _Fields, Work, Tensor]:
+    """Lines and outlines on several video layers, and two pictures of a size that is no multiple of anything.
+
+    Returns:
+        The table, fields, tiles, and plates [2, h, w, 4] float32.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = 70, 101
+    grids = [CellGrid(4.0, 4.0, 8.0, 12, 10, 120 * k) for k in range(layers)]
+    edits: list[Stroke | Adjustment] = []
+    mapped = []
+    for number in range(lines):
+        count = int(rng.integers(2, 9))
+        drawn = rng.random(2) * (width, height) + np.cumsum(rng.normal(0, 9, (count, 2)), 0)
+        points = tuple((float(x), float(y)) for x, y in drawn)
+        size, hardness = float(rng.choice([0.4, 5.0, 30.0])), float(rng.choice([1.0, 0.5, 0.0]))
+        grades = number % 2 == 1 and not strokes_alone
+        closed = grades and number % 4 == 1 and count > 2
+        if grades:
+            edit: Stroke | Adjustment = Adjustment(
+                frame=0, points=points, width=size, hardness=hardness, closed=closed,
+                hue=float(rng.uniform(-60, 60)), saturation=float(rng.uniform(0, 1.5)), brightness=0.05,
+            )  # fmt: skip
+        else:
+            red, green, blue, alpha = (float(one) for one in rng.random(4))
+            edit = Stroke(
+                frame=0, points=points, width=size, hardness=hardness, color=(red, green, blue, alpha)
+            )
+        edits.append(edit)
+        turns = (np.eye(2) + rng.normal(0, 0.15, (count if closed else count - 1, 2, 2))).astype(np.float32)
+        ends = np.roll(drawn, -1, 0) if closed else drawn[1:]
+        starts = drawn[: len(ends)]
+        rows = chains.segment_rows(starts.astype(np.float32), ends.astype(np.float32), turns)
+        mapped.append(chains.MappedLine(int(rng.integers(layers)), rows))
+    third = lines // 3
+    stack = [
+        EditLayer(name="a", kind="sketch", edits=tuple(edits[:third])),
+        EditLayer(name="b", kind="adjustment", edits=tuple(edits[third : 2 * third]), opacity=0.7),
+        EditLayer(name="c", kind="sketch", edits=tuple(edits[2 * third :])),
+    ]
+    rows = table.edit_rows(*table.flattened(stack))
+    made = table.build_table(tuple(grids), mapped, rows, 2.0)
+
+    # Four tiles for each of two pictures, whose uv is the position, a little bent.
+    corners = np.array([(x, y) for y in (0, TILE) for x in (0, TILE)])
+    x, y = np.meshgrid(np.arange(TILE) + 0.5, np.arange(TILE) + 0.5)
+    spots = np.stack((x, y), -1)[None] + corners[:, None, None]
+    bends = [spots + 3 * np.sin(spots[..., ::-1] / 17 + phase) for phase in range(2 * layers)]
+    uv = (
+        np.stack(bends, 0)
+        .reshape(2, layers, 4, TILE, TILE, 2)
+        .swapaxes(1, 2)
+        .reshape(8, layers, TILE, TILE, 2)
+    )
+    visible = np.clip(rng.random((8, TILE, TILE, layers)) * 2 - 0.5, 0, 1) * FULL
+    fields = _Fields(
+        torch.from_numpy(uv.astype(np.float32)).to(device),
+        torch.from_numpy(visible.round().astype(np.int16)).to(device),
+    )
+    # The pictures are a part of the frame, so that tiles stick out on every side.
+    places = np.concatenate([np.column_stack((np.full(4, k), corners - (9, 5))) for k in range(2)])
+    work = Work(places, np.arange(8), np.ones((8, layers), bool))
+    plates = torch.from_numpy(rng.random((2, height, width, 4), np.float32)).to(device)
+    return made, fields, work, plates

@@ -1,0 +1,173 @@
+"""Many edits' strokes and outlines, mapped to the atlas in a few batched calls and kept edit by edit.
+
+The same as `strokes.chain_of` one edit at a time, as plain rows of numbers that a table of segments is built
+of. What is kept is on the host: tables are small, and building them is indexing more than arithmetic.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inve_core.coordinates import determinant
+from inve_core.edits import Adjustment, Stroke
+from inve_core.model import LayeredAtlas
+from inve_core.rendering import strokes
+from inve_core.tracking import frame_index, layer_index
+
+Line = Stroke | Adjustment
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+MAX_LINES = 200_000
+POINTS_A_CALL = 65_536
+# Where the map is all but flat a segment reaches everywhere; this many atlas pixels are everywhere.
+FURTHEST_PX = 1e6
+
+# Columns of a segment's row. The last two are the atlas pixels that its reach spans in u and v for each
+# drawn pixel.
+START, END, TO_DRAWN, ALONG, PER_LENGTH, SLOPE, SCALE, SPREAD = 0, 2, 4, 8, 10, 11, 12, 13
+SEGMENT_FLOATS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class MappedLine:
+    """A stroke or outline in the atlas.
+
+    Attributes:
+        layer: index of its video layer.
+        segments: [s, SEGMENT_FLOATS], see the columns above.
+    """
+
+    layer: int
+    segments: Floats
+
+
+class LineMapper:
+    """Maps the edits that it has not seen before, all of them at once, and remembers what it mapped."""
+
+    def __init__(self, model: LayeredAtlas):
+        self.model = model
+        self._known: OrderedDict[Line, MappedLine] = OrderedDict()
+
+    def __call__(self, edits: Sequence[Line]) -> list[MappedLine]:
+        """Where edits lie in the atlas.
+
+        Raises:
+            PointError: an edit names a frame or a video layer that the shot lacks.
+        """
+        found = [self._known.get(edit) for edit in edits]
+        missing = list(dict.fromkeys(edit for edit, one in zip(edits, found, strict=True) if one is None))
+        if missing:
+            mapped = dict(zip(missing, map_lines(self.model, missing), strict=True))
+            self._known.update(mapped)
+            while len(self._known) > max(MAX_LINES, len(edits)):
+                self._known.popitem(last=False)
+            found = [mapped[edit] if one is None else one for edit, one in zip(edits, found, strict=True)]
+        return [one for one in found if one is not None]
+
+
+def resample_all(edits: Sequence[Line]) -> tuple[npt.NDArray[np.float64], Ints]:
+    """`strokes.resample` of many edits at once: all points [n, 2], and how many belong to each edit."""
+    counts = np.array([len(edit.points) + _is_closed(edit) for edit in edits])
+    corners = np.concatenate(
+        [
+            np.asarray((*edit.points, edit.points[0]) if _is_closed(edit) else edit.points, float)
+            for edit in edits
+        ]
+    ).reshape(-1, 2)
+    owner = np.repeat(np.arange(len(edits)), counts)
+    spacing = np.clip(np.array([edit.width for edit in edits]) / 3, *strokes.SPACING_PX)
+    last = np.append(owner[1:] != owner[:-1], True)
+    along = np.diff(corners, axis=0, append=corners[-1:])
+    along[last] = 0.0
+    steps = np.maximum(1, np.ceil(np.hypot(along[:, 0], along[:, 1]) / spacing[owner])).astype(np.int64)
+    # The last corner stands for itself, but an outline's is its first again.
+    closed = np.array([_is_closed(edit) for edit in edits])
+    steps[last & closed[owner]] = 0
+    source = np.repeat(np.arange(len(corners)), steps)
+    share = (np.arange(len(source)) - np.repeat(np.cumsum(steps) - steps, steps)) / steps[source]
+    return corners[source] + along[source] * share[:, None], np.bincount(owner[source], minlength=len(edits))
+
+
+@torch.no_grad()
+def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
+    """Map edits to the atlas; `strokes.chain_of` is its twin."""
+    device = model.device
+    times = np.array([frame_index(model, edit.frame) for edit in edits])
+    layers = _video_layers(model, edits, times)
+    fine, counts = resample_all(edits)
+    owner = np.repeat(np.arange(len(edits)), counts)
+    xy = torch.from_numpy(fine.astype(np.float32)).to(device)
+    t = torch.from_numpy(times[owner]).to(device)
+    uv = np.empty((len(fine), 2), np.float32)
+    back = np.empty((len(fine), 2, 2), np.float32)
+    for layer in np.unique(layers):
+        own = np.flatnonzero(layers[owner] == layer)
+        for part in np.array_split(own, -(-len(own) // POINTS_A_CALL)):
+            index = torch.from_numpy(part).to(device)
+            mapped, jacobian = strokes.map_with_jacobian(model, int(layer), xy[index], t[index])
+            uv[part], back[part] = mapped.cpu().numpy(), strokes.invert_jacobian(jacobian).cpu().numpy()
+    closed = np.array([_is_closed(edit) for edit in edits])
+    start, end = _segment_ends(counts, closed)
+    rows = segment_rows(uv[start], uv[end], ((back[start] + back[end]) / 2).astype(np.float32))
+    ends = np.cumsum(np.bincount(owner[start], minlength=len(edits)))
+    parts = np.split(rows, ends[:-1])
+    return [MappedLine(int(layer), part) for layer, part in zip(layers, parts, strict=True)]
+
+
+def _is_closed(edit: Line) -> bool:
+    return isinstance(edit, Adjustment) and edit.closed
+
+
+def _video_layers(model: LayeredAtlas, edits: Sequence[Line], times: Ints) -> Ints:
+    """Index of each edit's video layer; `auto` takes the one most visible under its own points."""
+    layers = np.array([layer_index(model, edit.video_layer) for edit in edits])
+    open_ones = np.flatnonzero(layers < 0)
+    if len(open_ones):
+        drawn = [np.asarray(edits[int(k)].points, np.float32) for k in open_ones]
+        points, counts = np.concatenate(drawn), np.array([len(one) for one in drawn])
+        owner = np.repeat(np.arange(len(open_ones)), counts)
+        xy = model.geometry.grid.to_working(torch.from_numpy(points).to(model.device))
+        t = torch.from_numpy(times[open_ones][owner]).to(model.device)
+        seen = [
+            model.visibility(*part)
+            for part in zip(xy.split(POINTS_A_CALL), t.split(POINTS_A_CALL), strict=True)
+        ]
+        first = np.cumsum(counts) - counts
+        layers[open_ones] = np.add.reduceat(torch.cat(seen).cpu().numpy(), first, axis=0).argmax(1)
+    return layers
+
+
+def _segment_ends(counts: Ints, closed: npt.NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Indices of each segment's two points; a dot is a segment of no length, an outline ends in its start."""
+    first = np.cumsum(counts) - counts
+    owner = np.repeat(np.arange(len(counts)), counts)
+    start = np.arange(len(owner))
+    end = start + 1
+    last = end == (first + counts)[owner]
+    end[last] = first[owner[last]]
+    kept = ~last | closed[owner] | (counts == 1)[owner]
+    return start[kept], end[kept]
+
+
+def segment_rows(start: Floats, end: Floats, to_drawn: Floats) -> Floats:
+    """Rows [s, SEGMENT_FLOATS] of segments: their ends [s, 2], and [s, 2, 2] from atlas to drawn pixels."""
+    rows = np.zeros((len(start), SEGMENT_FLOATS), np.float32)
+    rows[:, START : START + 2], rows[:, END : END + 2] = start, end
+    rows[:, TO_DRAWN : TO_DRAWN + 4] = to_drawn.reshape(-1, 4)
+    along = (to_drawn @ (end - start)[..., None])[..., 0]
+    rows[:, ALONG : ALONG + 2] = along
+    rows[:, PER_LENGTH] = 1 / np.maximum((along * along).sum(-1), 1e-12)
+    rise = end[:, 1] - start[:, 1]
+    rows[:, SLOPE] = (end[:, 0] - start[:, 0]) / np.where(rise == 0, 1, rise)
+    area = np.abs(determinant(torch.from_numpy(to_drawn)).numpy())
+    rows[:, SCALE] = np.sqrt(area)
+    # A disc on the drawn frame is an ellipse in the atlas; this is its bounding box.
+    squares = to_drawn.astype(np.float64) ** 2
+    reach = np.sqrt(squares.sum(1)[:, ::-1]) / np.maximum(area, 1e-12)[:, None]
+    rows[:, SPREAD : SPREAD + 2] = np.minimum(reach, FURTHEST_PX)
+    return rows

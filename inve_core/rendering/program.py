@@ -1,0 +1,213 @@
+"""What a stack comes down to: tables of lines and layers of textures, bottom to top, kept between frames."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from inve_core.edits import EditLayer, EditStack, Texture
+from inve_core.model import LayeredAtlas
+from inve_core.rendering.chains import Line, LineMapper, MappedLine
+from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
+from inve_core.rendering.painting import Work
+from inve_core.rendering.table import (
+    CellGrid,
+    PaintTable,
+    Placed,
+    build_table,
+    cell_grids,
+    edit_rows,
+    flattened,
+)
+
+PROGRAMS_KNOWN = 4
+WORKS_KNOWN = 1024
+# Tables are made for pixels that span up to a power of two of atlas pixels.
+SMALLEST_FOOTPRINT, LARGEST_FOOTPRINT = -4, round(math.log2(LARGEST_FOOTPRINT_PX))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a frame that is painted on, in pixels of the rendered size."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(eq=False)
+class TextureStep:
+    """One edit layer of textures."""
+
+    layer: EditLayer
+
+    @property
+    def edits(self) -> tuple[Texture, ...]:
+        """Its edits, bottom to top."""
+        return tuple(edit for edit in self.layer.edits if isinstance(edit, Texture))
+
+
+@dataclass(eq=False)
+class TableStep:
+    """Consecutive edit layers of strokes and adjustments, and their tables by the pixel's span."""
+
+    layers: tuple[EditLayer, ...]
+    grids: tuple[CellGrid, ...]
+    edits: list[Line]
+    places: list[Placed]
+    lines: list[MappedLine]
+    rows: npt.NDArray[np.float32]
+    # Tables of the first of these edits, made before there were more.
+    below: dict[int, PaintTable]
+    _tables: dict[int, PaintTable] = field(default_factory=dict)
+    _works: OrderedDict[tuple[FrameSize, Window], tuple[int, list[tuple[PaintTable, Work]]]] = field(
+        default_factory=OrderedDict
+    )
+
+    def table(self, exponent: int) -> PaintTable:
+        """The table for pixels that span up to 2^exponent atlas pixels."""
+        if exponent not in self._tables:
+            below = self.below.pop(exponent, None)
+            self._tables[exponent] = build_table(self.grids, self.lines, self.rows, 2.0**exponent, below)
+        return self._tables[exponent]
+
+    def begins(self, edits: list[Line], places: list[Placed]) -> bool:
+        """Whether this step's edits are the first of some others."""
+        count = len(self.edits)
+        return 0 < count <= len(edits) and edits[:count] == self.edits and places[:count] == self.places
+
+    def tables(self) -> dict[int, PaintTable]:
+        """The tables made so far, by exponent."""
+        return dict(self._tables)
+
+    def works(self, fields: FieldCache, size: FrameSize, window: Window) -> Iterator[tuple[PaintTable, Work]]:
+        """Tiles of a frame that the edits can touch, with their fields worked out, and the table for them.
+
+        Where there is more than one, paint each before asking for the next: they do not fit side by side.
+        """
+        if not self.lines:
+            return
+        key = (size, window)
+        known = self._works.get(key)
+        if known is not None and known[0] == fields.generation:
+            self._works.move_to_end(key)
+            yield from known[1]
+            return
+        tiles = size.tiles_within(
+            window.x, window.y, window.x + window.width - 1, window.y + window.height - 1
+        )
+        # An edit's tiles are found with a table for common pixels; where they hold larger ones, once more.
+        exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
+        tiles = tiles[self._active(fields, size, tiles, exponent)[1].any(1)]
+        if len(tiles) > fields.capacity:
+            for low in range(0, len(tiles), fields.capacity):
+                yield self._work(fields, size, window, tiles[low : low + fields.capacity], exponent)
+            return
+        found = [self._work(fields, size, window, tiles, exponent)] if len(tiles) else []
+        self._works[key] = (fields.generation, found)
+        while len(self._works) > WORKS_KNOWN:
+            self._works.popitem(last=False)
+        yield from found
+
+    def _active(
+        self, fields: FieldCache, size: FrameSize, tiles: TileIndices, exponent: int
+    ) -> tuple[PaintTable, npt.NDArray[np.bool_]]:
+        """A table that holds for the tiles' pixels, and which video layers have edits in which tile."""
+        bounds = fields.bounds(size)
+        while True:
+            table = self.table(exponent)
+            active = np.zeros((len(tiles), len(self.grids)), bool)
+            for k in table.layers:
+                reached = table.reaches(k, bounds.low[tiles, k], bounds.high[tiles, k])
+                active[:, k] = reached & bounds.seen[tiles, k]
+            needed = _exponent(float(bounds.footprint[tiles][active].max(initial=0.0)))
+            if needed <= exponent:
+                return table, active
+            exponent = needed
+
+    def _work(
+        self, fields: FieldCache, size: FrameSize, window: Window, tiles: TileIndices, exponent: int
+    ) -> tuple[PaintTable, Work]:
+        fields.slots(size, tiles, ())
+        while True:
+            table, active = self._active(fields, size, tiles, exponent)
+            for k in table.layers:
+                fields.slots(size, tiles[active[:, k]], (k,))
+            # Now that their pixels are worked out their span is known exactly.
+            footprint = fields.bounds(size).footprint[tiles][active].max(initial=0.0)
+            if footprint <= table.footprint_px or exponent >= LARGEST_FOOTPRINT:
+                break
+            exponent = _exponent(float(footprint))
+        kept = active.any(1)
+        tiles, active = tiles[kept], active[kept]
+        corners = size.corners(tiles) - (window.x, window.y)
+        places = np.concatenate((np.zeros((len(tiles), 1), np.int64), corners), 1)
+        return table, Work(places, fields.slots(size, tiles, ()), active)
+
+
+Step = TableStep | TextureStep
+
+
+def _exponent(footprint_px: float) -> int:
+    smallest = 2.0**SMALLEST_FOOTPRINT
+    return min(LARGEST_FOOTPRINT, math.ceil(math.log2(max(footprint_px, smallest)) - 1e-6))
+
+
+class Programs:
+    """Turns stacks into steps; keeps the last ones, and every line's place in the atlas."""
+
+    def __init__(self, model: LayeredAtlas):
+        self._map = LineMapper(model)
+        self._grids = cell_grids(model)
+        self._known: list[tuple[EditStack, bool, list[Step]]] = []
+
+    def steps(self, stack: EditStack, *, apart: bool) -> list[Step]:
+        """The steps of a stack, bottom to top; `apart` keeps every edit layer to itself.
+
+        Raises:
+            PointError: an edit names a frame or a video layer that the shot lacks.
+        """
+        for number, (known, was_apart, steps) in enumerate(self._known):
+            if was_apart == apart and (known is stack or known == stack):
+                self._known.insert(0, self._known.pop(number))
+                return steps
+        steps = self._make(stack, apart)
+        self._known.insert(0, (stack, apart, steps))
+        del self._known[PROGRAMS_KNOWN:]
+        return steps
+
+    def _make(self, stack: EditStack, apart: bool) -> list[Step]:
+        groups: list[list[EditLayer]] = []
+        for layer in stack.layers:
+            if not layer.enabled or not layer.opacity or not layer.edits:
+                continue
+            joins = layer.kind != "texture" and groups and groups[-1][0].kind != "texture"
+            if joins and not apart:
+                groups[-1].append(layer)
+            else:
+                groups.append([layer])
+        return [
+            TextureStep(group[0]) if group[0].kind == "texture" else self._table_step(tuple(group))
+            for group in groups
+        ]
+
+    def _table_step(self, layers: tuple[EditLayer, ...]) -> TableStep:
+        edits, places = flattened(layers)
+        known = (step for _, _, steps in self._known for step in steps if isinstance(step, TableStep))
+        # Mostly an artist adds to what is there: then only that is mapped and sorted in.
+        below = max(
+            (step for step in known if step.begins(edits, places)),
+            key=lambda step: len(step.edits),
+            default=None,
+        )
+        if below is None:
+            lines, rows = self._map(edits), edit_rows(edits, places)
+            return TableStep(layers, self._grids, edits, places, lines, rows, {})
+        count = len(below.edits)
+        lines = below.lines + self._map(edits[count:])
+        rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
+        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables())

@@ -1,0 +1,352 @@
+"""Painting from a table of segments as one Triton kernel: many frames' tiles in one launch.
+
+The same as `painting.paint`, whose names this file uses. Each thread has a pixel and walks the entries of its
+cells by itself, one for each video layer at once, always the one of the lowest edit next; a program is one
+warp, so that only neighbours wait for each other. Triton may be missing or broken, and then importing this
+file fails; `backends` finds out.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from inve_core.rendering import chains, table
+from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE
+from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
+from inve_core.rendering.table import PaintTable
+
+# Pixels of a program, which is one warp.
+WIDE, TALL = 8, 4
+_LAUNCH: dict[str, Any] = {"num_warps": 1}
+# Larger than any entry's second number.
+NOTHING_LEFT = 2**31 - 1
+
+_TILE = tl.constexpr(TILE)
+_FULL = tl.constexpr(float(FULL))
+_FAINTEST = tl.constexpr(FAINTEST)
+_LEAST_AREA = tl.constexpr(1e-8)
+_LARGEST_AREA = tl.constexpr(LARGEST_FOOTPRINT_PX**2)
+_NOTHING_LEFT = tl.constexpr(NOTHING_LEFT)
+_EDIT_SHIFT = tl.constexpr(table.EDIT_SHIFT)
+_SOLID = tl.constexpr(table.SOLID)
+_LAST = tl.constexpr(table.LAST)
+_SEGMENT_FLOATS = tl.constexpr(chains.SEGMENT_FLOATS)
+_START = tl.constexpr(chains.START)
+_END = tl.constexpr(chains.END)
+_TO_DRAWN = tl.constexpr(chains.TO_DRAWN)
+_ALONG = tl.constexpr(chains.ALONG)
+_PER_LENGTH = tl.constexpr(chains.PER_LENGTH)
+_SLOPE = tl.constexpr(chains.SLOPE)
+_SCALE = tl.constexpr(chains.SCALE)
+_EDIT_FLOATS = tl.constexpr(table.EDIT_FLOATS)
+_RADIUS = tl.constexpr(table.RADIUS)
+_SOFTNESS = tl.constexpr(table.SOFTNESS)
+_CLOSED = tl.constexpr(table.CLOSED)
+_OPACITY = tl.constexpr(table.OPACITY)
+_ADJUSTS = tl.constexpr(table.ADJUSTS)
+_LAYER = tl.constexpr(table.LAYER)
+_COLOUR = tl.constexpr(table.COLOUR)
+_MATRIX = tl.constexpr(table.MATRIX)
+_BRIGHTNESS = tl.constexpr(table.BRIGHTNESS)
+
+
+@torch.no_grad()
+def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
+    """Paint a table's edits on tiles of a canvas."""
+    if not len(work) or not len(edits.entries):
+        return
+    device = canvas.pixels.device
+    layers = fields.uv.shape[1]
+    bits = work.active.astype(np.int64) @ (1 << np.arange(layers))
+    columns = np.concatenate((work.places, work.slots[:, None], bits[:, None]), 1).astype(np.int32)
+    rows, segments, starts, entries = edits.on(device)
+    places, counts = _grids_on(edits, device)
+    _, height, width, _ = canvas.pixels.shape
+    painted = canvas.pixels if canvas.painted is None else canvas.painted
+    # Only adjustments have outlines; two kernels, and not four, have to be compiled.
+    grades = bool((edits.edits[:, table.ADJUSTS] > 0).any())
+    with torch.cuda.device_of(canvas.pixels):
+        _paint[(len(work) * (TILE // WIDE) * (TILE // TALL),)](
+            canvas.pixels,
+            canvas.touched.view(torch.uint8),
+            painted,
+            fields.uv,
+            fields.visible,
+            rows,
+            segments,
+            starts,
+            entries,
+            torch.from_numpy(columns).to(device),
+            places,
+            counts,
+            height,
+            width,
+            LAYERS=layers,
+            PADDED=triton.next_power_of_2(layers),
+            WIDE=WIDE,
+            TALL=TALL,
+            OUTLINES=grades,
+            ADJUSTMENTS=grades,
+            WANTS_PAINTED=canvas.painted is not None,
+            **_LAUNCH,
+        )
+
+
+def _grids_on(edits: PaintTable, device: torch.device) -> tuple[Tensor, ...]:
+    """Corner and cell [layers, 3] float32, and columns, rows and first cell [layers, 3] int32."""
+
+    def make() -> tuple[Tensor, ...]:
+        places = [(grid.x0, grid.y0, grid.cell) for grid in edits.grids]
+        counts = [(grid.columns, grid.rows, grid.first) for grid in edits.grids]
+        return (
+            torch.tensor(places, dtype=torch.float32).to(device),
+            torch.tensor(counts, dtype=torch.int32).to(device),
+        )
+
+    return edits.copied("grids", device, make)
+
+
+@triton.jit
+def _profile(z, soft):
+    """As `strokes.edge_profile`."""
+    ramp = tl.minimum(tl.maximum(0.5 + 0.5 * z, 0.0), 1.0)
+    return tl.where(soft, ramp * ramp * (3.0 - 2.0 * ramp), ramp)
+
+
+@triton.jit
+def _picked(chosen, values):
+    """The value of the chosen layer: [layers, pixels] to [pixels]."""
+    return tl.sum(tl.where(chosen, values, 0.0), 0)
+
+
+@triton.jit(do_not_specialize=["height", "width"])
+def _paint(
+    pixels,
+    touched,
+    painted,
+    uv,
+    visible,
+    edits,
+    segments,
+    starts,
+    entries,
+    work,
+    grid_places,
+    grid_counts,
+    height,
+    width,
+    LAYERS: tl.constexpr,
+    PADDED: tl.constexpr,
+    WIDE: tl.constexpr,
+    TALL: tl.constexpr,
+    OUTLINES: tl.constexpr,
+    ADJUSTMENTS: tl.constexpr,
+    WANTS_PAINTED: tl.constexpr,
+):
+    """WIDE x TALL pixels of one tile."""
+    across: tl.constexpr = _TILE // WIDE
+    blocks: tl.constexpr = across * (_TILE // TALL)
+    tile = tl.program_id(0) // blocks
+    block = tl.program_id(0) % blocks
+    picture = tl.load(work + tile * 5).to(tl.int64)
+    corner_x = tl.load(work + tile * 5 + 1)
+    corner_y = tl.load(work + tile * 5 + 2)
+    slot = tl.load(work + tile * 5 + 3).to(tl.int64)
+    active = tl.load(work + tile * 5 + 4)
+
+    lane = tl.arange(0, WIDE * TALL)
+    tile_x = block % across * WIDE + lane % WIDE
+    tile_y = block // across * TALL + lane // WIDE
+    x = corner_x + tile_x
+    y = corner_y + tile_y
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    # Layers stand before pixels, so that a thread has all layers of its own pixel.
+    layer = tl.arange(0, PADDED)
+    present = (layer < LAYERS) & (((active >> layer) & 1) == 1)
+    known = inside[None, :] & present[:, None]
+    pixel = tile_y * _TILE + tile_x
+    plane = uv + (slot * LAYERS + layer[:, None]) * (_TILE * _TILE * 2)
+    u = tl.load(plane + pixel[None, :] * 2, mask=known, other=0.0)
+    v = tl.load(plane + pixel[None, :] * 2 + 1, mask=known, other=0.0)
+    shown = tl.load(
+        visible + (slot * (_TILE * _TILE) + pixel[None, :]) * LAYERS + layer[:, None], mask=known, other=0
+    )
+    known = known & (shown > 0) & (u == u) & (v == v)
+    grid = grid_places + layer[:, None] * 3
+    real = layer[:, None] < LAYERS
+    cell_px = tl.load(grid + 2, mask=real, other=1.0)
+    column = tl.floor((u - tl.load(grid, mask=real, other=0.0)) / cell_px)
+    row = tl.floor((v - tl.load(grid + 1, mask=real, other=0.0)) / cell_px)
+    counts = grid_counts + layer[:, None] * 3
+    columns = tl.load(counts, mask=real, other=1)
+    rows = tl.load(counts + 1, mask=real, other=1)
+    # What is no number must not become an index.
+    column = tl.minimum(tl.maximum(tl.where(known, column, 0.0), 0.0), (columns - 1).to(tl.float32))
+    row = tl.minimum(tl.maximum(tl.where(known, row, 0.0), 0.0), (rows - 1).to(tl.float32))
+    cell = row.to(tl.int32) * columns + column.to(tl.int32) + tl.load(counts + 2, mask=real, other=0)
+    begin = tl.load(starts + cell, mask=known, other=0)
+    end = tl.load(starts + cell + 1, mask=known, other=0)
+    steps = tl.max(tl.sum(end - begin, 0), 0)
+    if steps > 0:
+        left = pixel - (tile_x == _TILE - 1).to(tl.int32)
+        top = pixel - _TILE * (tile_y == _TILE - 1).to(tl.int32)
+        left_place = plane + left[None, :] * 2
+        top_place = plane + top[None, :] * 2
+        ux = tl.load(left_place + 2, mask=known, other=0.0) - tl.load(left_place, mask=known, other=0.0)
+        vx = tl.load(left_place + 3, mask=known, other=0.0) - tl.load(left_place + 1, mask=known, other=0.0)
+        uy = tl.load(top_place + _TILE * 2, mask=known, other=0.0) - tl.load(top_place, mask=known, other=0.0)
+        vy = tl.load(top_place + _TILE * 2 + 1, mask=known, other=0.0) - tl.load(
+            top_place + 1, mask=known, other=0.0
+        )
+        area = tl.abs(ux * vy - vx * uy)
+        area = tl.where(area == area, area, 0.0)
+        span = tl.sqrt(tl.minimum(tl.maximum(area, _LEAST_AREA), _LARGEST_AREA))
+        share = shown.to(tl.float32) / _FULL
+
+        place = ((picture * height + y) * width + x) * 4
+        below_r = tl.load(pixels + place, mask=inside, other=0.0).to(tl.float32)
+        below_g = tl.load(pixels + place + 1, mask=inside, other=0.0).to(tl.float32)
+        below_b = tl.load(pixels + place + 2, mask=inside, other=0.0).to(tl.float32)
+        below_a = tl.load(pixels + place + 3, mask=inside, other=0.0).to(tl.float32)
+        zero = tl.zeros([WIDE * TALL], tl.float32)
+        top_r = zero
+        top_g = zero
+        top_b = zero
+        top_a = zero
+        level = zero - 1.0
+        keeps = zero > 1.0
+        changed = zero > 1.0
+        best = zero + 1e30
+        scale = zero
+        crossings = tl.zeros([WIDE * TALL], tl.int32)
+        for _ in range(steps):
+            left_over = begin < end
+            tags = tl.load(entries + begin * 2 + 1, mask=left_over, other=_NOTHING_LEFT)
+            # An edit lies on one video layer, so that the lowest is one entry of one layer.
+            tag = tl.min(tags, 0)
+            live = tag != _NOTHING_LEFT
+            chosen = left_over & (tags == tag[None, :])
+            number = tl.sum(tl.load(entries + begin * 2, mask=chosen, other=0), 0)
+            begin += chosen.to(tl.int32)
+            at_u = _picked(chosen, u)
+            at_v = _picked(chosen, v)
+            segment = segments + number * _SEGMENT_FLOATS
+            start_u = tl.load(segment + _START, mask=live, other=0.0)
+            start_v = tl.load(segment + _START + 1, mask=live, other=0.0)
+            du = at_u - start_u
+            dv = at_v - start_v
+            away_x = tl.load(segment + _TO_DRAWN, mask=live, other=0.0) * du
+            away_x += tl.load(segment + _TO_DRAWN + 1, mask=live, other=0.0) * dv
+            away_y = tl.load(segment + _TO_DRAWN + 2, mask=live, other=0.0) * du
+            away_y += tl.load(segment + _TO_DRAWN + 3, mask=live, other=0.0) * dv
+            along_x = tl.load(segment + _ALONG, mask=live, other=0.0)
+            along_y = tl.load(segment + _ALONG + 1, mask=live, other=0.0)
+            part = (away_x * along_x + away_y * along_y) * tl.load(
+                segment + _PER_LENGTH, mask=live, other=0.0
+            )
+            part = tl.minimum(tl.maximum(part, 0.0), 1.0)
+            away_x -= part * along_x
+            away_y -= part * along_y
+            distance = away_x * away_x + away_y * away_y
+            closer = live & (distance < best)
+            best = tl.where(closer, distance, best)
+            scale = tl.where(closer, tl.load(segment + _SCALE, mask=live, other=0.0), scale)
+            if OUTLINES:
+                end_v = tl.load(segment + _END + 1, mask=live, other=0.0)
+                slope = tl.load(segment + _SLOPE, mask=live, other=0.0)
+                straddles = (start_v > at_v) != (end_v > at_v)
+                crossings += (live & straddles & (at_u < start_u + dv * slope)).to(tl.int32)
+            done = live & ((tag & _LAST) != 0)
+            if tl.max(done.to(tl.int32), 0) > 0:
+                edit = edits + (tag >> _EDIT_SHIFT) * _EDIT_FLOATS
+                radius = tl.load(edit + _RADIUS, mask=done, other=1.0)
+                softness = tl.load(edit + _SOFTNESS, mask=done, other=1.0)
+                footprint = _picked(chosen, span) * scale / 2
+                half = tl.maximum(footprint, softness)
+                half = tl.where(done, half, 1.0)
+                soft = footprint < softness
+                distance = tl.sqrt(best)
+                cover = _profile((radius - distance) / half, soft)
+                cover -= _profile((-radius - distance) / half, soft)
+                if OUTLINES:
+                    outline = tl.load(edit + _CLOSED, mask=done, other=0.0) > 0
+                    signed = tl.where(crossings % 2 == 1, distance, -distance)
+                    filled = _profile(signed / half, soft)
+                    filled = tl.where((tag & _SOLID) != 0, 1.0, filled)
+                    cover = tl.where(outline, filled, cover)
+                cover = cover * _picked(chosen, share)
+                hit = done & (cover >= _FAINTEST)
+                cover = tl.where(hit, cover * tl.load(edit + _OPACITY, mask=done, other=0.0), 0.0)
+                edit_layer = tl.load(edit + _LAYER, mask=done, other=0.0)
+                # The edit layers before this one are done with: they become what is below.
+                merged = (top_r != 0) | (top_g != 0) | (top_b != 0) | (top_a != 0)
+                merged = merged & hit & (edit_layer != level)
+                through = 1.0 - top_a
+                below_r = tl.where(merged, top_r + below_r * through, below_r)
+                below_g = tl.where(merged, top_g + below_g * through, below_g)
+                below_b = tl.where(merged, top_b + below_b * through, below_b)
+                below_a = tl.where(merged & (keeps == 0), top_a + below_a * through, below_a)
+                top_r = tl.where(merged, 0.0, top_r)
+                top_g = tl.where(merged, 0.0, top_g)
+                top_b = tl.where(merged, 0.0, top_b)
+                top_a = tl.where(merged, 0.0, top_a)
+                changed = changed | merged
+
+                laid_r = tl.load(edit + _COLOUR, mask=hit, other=0.0)
+                laid_g = tl.load(edit + _COLOUR + 1, mask=hit, other=0.0)
+                laid_b = tl.load(edit + _COLOUR + 2, mask=hit, other=0.0)
+                laid_a = tl.load(edit + _COLOUR + 3, mask=hit, other=0.0)
+                adjusts = tl.load(edit + _ADJUSTS, mask=hit, other=0.0) > 0
+                if ADJUSTMENTS:
+                    through = 1.0 - top_a
+                    r = top_r + below_r * through
+                    g = top_g + below_g * through
+                    b = top_b + below_b * through
+                    matrix = edit + _MATRIX
+                    bright = tl.load(edit + _BRIGHTNESS, mask=hit, other=0.0) * (top_a + below_a * through)
+                    new_r = tl.load(matrix, mask=hit, other=0.0) * r
+                    new_r += tl.load(matrix + 1, mask=hit, other=0.0) * g
+                    new_r += tl.load(matrix + 2, mask=hit, other=0.0) * b + bright
+                    new_g = tl.load(matrix + 3, mask=hit, other=0.0) * r
+                    new_g += tl.load(matrix + 4, mask=hit, other=0.0) * g
+                    new_g += tl.load(matrix + 5, mask=hit, other=0.0) * b + bright
+                    new_b = tl.load(matrix + 6, mask=hit, other=0.0) * r
+                    new_b += tl.load(matrix + 7, mask=hit, other=0.0) * g
+                    new_b += tl.load(matrix + 8, mask=hit, other=0.0) * b + bright
+                    laid_r = tl.where(adjusts, new_r, laid_r)
+                    laid_g = tl.where(adjusts, new_g, laid_g)
+                    laid_b = tl.where(adjusts, new_b, laid_b)
+                through = 1.0 - laid_a * cover
+                # Where nothing is laid even NaN stays out.
+                top_r = tl.where(hit, laid_r * cover + top_r * through, top_r)
+                top_g = tl.where(hit, laid_g * cover + top_g * through, top_g)
+                top_b = tl.where(hit, laid_b * cover + top_b * through, top_b)
+                top_a = tl.where(hit, laid_a * cover + top_a * through, top_a)
+                level = tl.where(hit, edit_layer, level)
+                keeps = (hit & adjusts) | ((hit == 0) & keeps)
+                best = tl.where(done, 1e30, best)
+                scale = tl.where(done, 0.0, scale)
+                crossings = tl.where(done, 0, crossings)
+
+        merged = (top_r != 0) | (top_g != 0) | (top_b != 0) | (top_a != 0)
+        through = 1.0 - top_a
+        below_r = tl.where(merged, top_r + below_r * through, below_r)
+        below_g = tl.where(merged, top_g + below_g * through, below_g)
+        below_b = tl.where(merged, top_b + below_b * through, below_b)
+        below_a = tl.where(merged & (keeps == 0), top_a + below_a * through, below_a)
+        changed = (changed | merged) & inside
+        kind = pixels.dtype.element_ty
+        tl.store(pixels + place, below_r.to(kind), mask=changed)
+        tl.store(pixels + place + 1, below_g.to(kind), mask=changed)
+        tl.store(pixels + place + 2, below_b.to(kind), mask=changed)
+        tl.store(pixels + place + 3, below_a.to(kind), mask=changed)
+        tl.store(touched + place // 4, tl.full([WIDE * TALL], 1, tl.uint8), mask=changed)
+        if WANTS_PAINTED:
+            tl.store(painted + place, top_r, mask=changed)
+            tl.store(painted + place + 1, top_g, mask=changed)
+            tl.store(painted + place + 2, top_b, mask=changed)
+            tl.store(painted + place + 3, top_a, mask=changed)

@@ -1,0 +1,369 @@
+"""Tables of segments, baked fields and tile selection against edits painted one by one on every pixel."""
+
+import numpy as np
+import pytest
+import torch
+
+from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture
+from inve_core.rendering import Renderer, chains, program, reference, strokes, table
+from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
+from inve_core.rendering.plate import scaled
+
+WIDTH, HEIGHT = 160, 96
+
+
+@pytest.fixture
+def renderer(shot):
+    return Renderer(shot.model, shot.source)
+
+
+def random_strokes(count: int, seed: int = 0, widest: float = 12.0) -> tuple[Stroke, ...]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        start = rng.random(2) * (WIDTH, HEIGHT)
+        points = start + np.cumsum(rng.normal(0, 8, (rng.integers(1, 7), 2)), 0)
+        made.append(
+            Stroke(
+                frame=int(rng.integers(1001, 1009)),
+                points=tuple((float(x), float(y)) for x, y in points),
+                width=float(rng.uniform(0.4, widest)),
+                color=(*(float(c) for c in rng.random(3)), float(rng.uniform(0.2, 1))),
+                hardness=float(rng.choice([1.0, 0.7, 0.0])),
+                video_layer=("auto", "foreground", "background")[number % 3],
+            )
+        )
+    return tuple(made)
+
+
+def random_adjustments(count: int, closed: bool, seed: int = 1) -> tuple[Adjustment, ...]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        centre = rng.random(2) * (WIDTH, HEIGHT)
+        angles = np.sort(rng.random(int(rng.integers(3, 9)))) * 2 * np.pi
+        # Radii that differ make outlines with corners, some of which cross themselves in the atlas.
+        radii = rng.uniform(4, 45, len(angles))
+        points = centre + radii[:, None] * np.stack((np.cos(angles), np.sin(angles)), 1)
+        made.append(
+            Adjustment(
+                frame=int(rng.integers(1001, 1009)),
+                points=tuple((float(x), float(y)) for x, y in points),
+                width=float(rng.uniform(1, 10)),
+                closed=closed,
+                hardness=float(rng.choice([1.0, 0.3])),
+                hue=float(rng.uniform(-90, 90)),
+                saturation=float(rng.uniform(0, 1.5)),
+                brightness=float(rng.uniform(-0.1, 0.2)),
+                video_layer=("auto", "foreground", "background")[number % 3],
+            )
+        )
+    return tuple(made)
+
+
+def layer(name: str, *edits: object, kind: str = "sketch", opacity: float = 1.0) -> EditLayer:
+    return EditLayer(name=name, kind=kind, edits=edits, opacity=opacity)
+
+
+def mixed_stack(seed: int = 0) -> EditStack:
+    return EditStack(
+        layers=(
+            layer("a", *random_strokes(20, seed)),
+            layer("b", *random_adjustments(4, False, seed + 1), kind="adjustment", opacity=0.7),
+            layer("c", *random_adjustments(4, True, seed + 2), kind="adjustment"),
+            layer("d", *random_strokes(20, seed + 3), opacity=0.6),
+        )
+    )
+
+
+def by_edit(renderer: Renderer, stack: EditStack, frame: int, scale: float = 1.0):
+    plate = scaled(renderer.source.read(frame), scale)
+    size = FrameSize(frame - 1001, plate.spec.width, plate.spec.height)
+    current = torch.from_numpy(plate.pixels.astype(np.float32))
+    return reference.paint_frame(renderer.model, stack, size, current, renderer.textures)
+
+
+class TestAgainstTheReference:
+    # Half precision rounds values up to about two by 5e-4; the rest is single precision.
+    TOLERANCE = 1e-3
+
+    @pytest.mark.parametrize("seed", [0, 10])
+    @pytest.mark.parametrize(("frame", "scale"), [(1001, 1.0), (1004, 1.0), (1008, 0.4), (1006, 2.0)])
+    def test_a_mixed_stack(self, renderer, frame, scale, seed):
+        stack = mixed_stack(seed)
+        expected, touched = by_edit(renderer, stack, frame, scale)
+        rendered = renderer.render(stack, frame, scale=scale)
+        difference = np.abs(rendered.picture.pixels.astype(np.float32) - expected.numpy())
+        assert difference.max() < self.TOLERANCE
+        # A pixel whose coverage is just at the faintest may fall on either side.
+        assert abs(rendered.touched - int(touched.sum())) <= 5
+
+    @pytest.mark.parametrize("width", [0.3, 40.0, 130.0])
+    def test_very_thin_and_very_wide_lines(self, renderer, width):
+        edits = [
+            Stroke(frame=1003, points=((10.0, 20.0), (150.0, 70.0), (80.0, 90.0)), width=width,
+                   color=(0.2, 0.5, 0.9, 0.8), hardness=hardness)
+            for hardness in (1.0, 0.2)
+        ]  # fmt: skip
+        outline = ((-60.0, -50.0), (100.0, -40.0), (220.0, 100.0), (70.0, 60.0))
+        grade = Adjustment(frame=1003, points=outline, width=width, closed=True, hardness=0.5, saturation=0.1)
+        stack = EditStack(layers=(layer("s", *edits), layer("g", grade, kind="adjustment")))
+        for frame in (1003, 1007):
+            expected, _ = by_edit(renderer, stack, frame)
+            actual = renderer.render(stack, frame).picture.pixels.astype(np.float32)
+            assert np.abs(actual - expected.numpy()).max() < self.TOLERANCE
+
+    def test_layers_apart_give_the_same_picture(self, renderer):
+        stack = mixed_stack()
+        together = renderer.render(stack, 1005)
+        apart = renderer.render(stack, 1005, layers=True)
+        assert np.array_equal(together.picture.pixels, apart.picture.pixels)
+        assert together.touched == apart.touched
+
+    def test_textures_between_strokes(self, renderer, tmp_path):
+        import cv2
+
+        cv2.imwrite(str(tmp_path / "a.png"), np.full((20, 30, 3), 128, np.uint8))
+        image = str(tmp_path / "a.png")
+        signs = [
+            Texture(image=image, frame=1002, x=x, y=60.0, width=40.0, height=30.0, tracking=how)
+            for x, how in ((50.0, "surface"), (80.0, "point"), (120.0, "similarity"))
+        ]  # fmt: skip
+        below, above = random_strokes(15), random_strokes(15, 5)
+        stack = EditStack(
+            layers=(
+                layer("below", *below),
+                layer("signs", *signs, kind="texture", opacity=0.8),
+                layer("above", *above),
+            )
+        )
+        expected, _ = by_edit(renderer, stack, 1006)
+        actual = renderer.render(stack, 1006).picture.pixels.astype(np.float32)
+        assert np.abs(actual - expected.numpy()).max() < self.TOLERANCE
+
+
+class TestSameInEveryWay:
+    def test_baked_or_not(self, renderer, shot):
+        stack = mixed_stack()
+        fresh = renderer.render(stack, 1004)
+        baked = Renderer(shot.model, shot.source)
+        assert baked.bake() == 8
+        generation = baked.fields.generation
+        again = baked.render(stack, 1004)
+        assert np.array_equal(fresh.picture.pixels, again.picture.pixels)
+        assert baked.fields.generation == generation
+
+    def test_with_room_for_a_few_tiles_only(self, renderer, shot):
+        stack = mixed_stack()
+        whole = renderer.render(stack, 1004, scale=6.0)
+        small = Renderer(shot.model, shot.source, field_bytes=1)
+        assert small.fields.capacity == 64
+        # 135 tiles do not fit side by side.
+        assert small.bake(scale=6.0) == 0
+        parts = small.render(stack, 1004, scale=6.0)
+        # Tables may hold for other spans, which orders sums in another way.
+        difference = parts.picture.pixels.astype(np.float32) - whole.picture.pixels.astype(np.float32)
+        assert np.abs(difference).max() < 1e-3
+        assert len(small.fields.uv) == 64
+
+    def test_frames_in_a_batch_with_and_without_room(self, renderer, shot):
+        stack = mixed_stack()
+        frames = list(shot.source.frames)
+        plates = torch.from_numpy(np.stack([shot.source.read(frame).pixels for frame in frames]))
+        before = plates.clone()
+        alone = np.stack([renderer.render(stack, frame).picture.pixels for frame in frames])
+        assert np.array_equal(renderer.render_on_device(stack, frames, plates).numpy(), alone)
+        small = Renderer(shot.model, shot.source)
+        # A frame has six tiles.
+        small.fields.capacity = 14
+        for _ in range(2):
+            assert np.array_equal(small.render_on_device(stack, frames, plates).numpy(), alone)
+        assert torch.equal(plates, before)
+        assert len(small.fields.uv) == 14
+
+    def test_one_edit_more(self, renderer, shot):
+        """What is kept of the edits before must not change the picture."""
+        more = EditStack(layers=(layer("a", *random_strokes(30)), layer("b", *random_strokes(5, 9))))
+        for count in range(25, 31):
+            renderer.render(EditStack(layers=(layer("a", *random_strokes(30)[:count]),)), 1003)
+        fresh = Renderer(shot.model, shot.source).render(more, 1003)
+        assert np.array_equal(renderer.render(more, 1003).picture.pixels, fresh.picture.pixels)
+
+
+class TestLines:
+    def test_mapped_together_as_one_by_one(self, shot):
+        edits = [
+            *random_strokes(12),
+            *random_adjustments(4, True),
+            *random_adjustments(4, False),
+            Stroke(frame=1002, points=((30.0, 40.0),), width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
+            Stroke(frame=1002, points=((30.0, 40.0),) * 3, width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
+        ]
+        for edit, line in zip(edits, chains.map_lines(shot.model, edits), strict=True):
+            chain = strokes.chain_of_edit(shot.model, edit)
+            assert line.layer == chain.layer
+            assert len(line.segments) == len(chain.to_drawn)
+            columns = {chains.START: chain.starts, chains.END: chain.ends}
+            for column, values in columns.items():
+                assert np.allclose(line.segments[:, column : column + 2], values.numpy(), atol=1e-3)
+            to_drawn = line.segments[:, chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(-1, 2, 2)
+            assert np.allclose(to_drawn, chain.to_drawn.numpy(), atol=1e-3)
+
+    def test_only_new_edits_are_mapped(self, shot, monkeypatch):
+        asked = []
+
+        def counting(model, edits):
+            asked.append(len(edits))
+            return original(model, edits)
+
+        original = chains.map_lines
+        monkeypatch.setattr(chains, "map_lines", counting)
+        mapper = chains.LineMapper(shot.model)
+        mapper(random_strokes(20))
+        mapper(random_strokes(20) + random_strokes(1, 7))
+        mapper(random_strokes(20)[::-1])
+        assert asked == [20, 1]
+
+    def test_a_disc_spans_what_its_row_says(self, shot):
+        (line,) = chains.map_lines(shot.model, random_strokes(1, 3))
+        row = line.segments[0]
+        angles = np.linspace(0, 2 * np.pi, 721)
+        to_atlas = np.linalg.inv(row[chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(2, 2))
+        rim = to_atlas @ np.stack((np.cos(angles), np.sin(angles)))
+        assert rim.max(1) == pytest.approx(row[chains.SPREAD : chains.SPREAD + 2], rel=1e-3)
+
+
+class TestBounds:
+    @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+    def test_the_lattice_holds_what_tiles_show(self, shot, renderer, scale):
+        size = FrameSize(3, round(WIDTH * scale), round(HEIGHT * scale))
+        tiles = np.arange(size.columns * size.rows)
+        loose = lattice_bounds(shot.model, size)
+        for k in range(2):
+            uv = renderer.fields.positions(size, k, tiles)
+            assert (uv.amin((1, 2)).numpy() >= loose.low[:, k]).all()
+            assert (uv.amax((1, 2)).numpy() <= loose.high[:, k]).all()
+            assert (pixel_area(uv).amax((1, 2)).sqrt().numpy() <= loose.footprint[:, k] * 1.5).all()
+            exact = renderer.fields.bounds(size)
+            assert np.allclose(exact.low[:, k], uv.amin((1, 2)).numpy())
+
+    def test_an_edit_costs_the_tiles_that_it_can_touch(self, renderer):
+        dot = Stroke(frame=1004, points=((20.0, 85.0),), width=4.0, color=(1.0, 0.0, 0.0, 1.0))
+        renderer.render(EditStack(layers=(layer("s", dot),)), 1004)
+        assert sum(int((frame.slots >= 0).sum()) for frame in renderer.fields._frames.values()) == 1
+
+    def test_visibility_is_kept_exactly_at_its_ends(self, renderer):
+        size = FrameSize(3, WIDTH, HEIGHT)
+        visible = renderer.fields.visibility(size, np.arange(6))
+        assert visible.shape == (6, TILE, TILE, 2)
+        assert ((visible == 0) | (visible == 1)).float().mean() > 0.8
+
+
+class TestTable:
+    def test_cells_inside_an_outline(self, shot):
+        grid = table.cell_grids(shot.model)[1]
+        rng = np.random.default_rng(0)
+        points = (rng.random((9, 2)) * 1.4 - 0.2) * (WIDTH, HEIGHT)
+        start, end = points.astype(np.float32), np.roll(points, -1, 0).astype(np.float32)
+        inside = table._cells_inside(grid, start, end)
+        rows, columns = np.divmod(np.arange(grid.cells), grid.columns)
+        middles = np.stack((grid.x0 + (columns + 0.5) * grid.cell, grid.y0 + (rows + 0.5) * grid.cell), 1)
+        chain = strokes.Chain(1, torch.from_numpy(start), torch.eye(2).repeat(9, 1, 1), 1.0, 1.0, True)
+        expected = strokes.inside_outline(chain, torch.from_numpy(middles.astype(np.float32)))
+        assert np.array_equal(inside, expected.numpy())
+
+    def test_boxes_find_occupied_cells(self, shot):
+        lines = chains.map_lines(shot.model, random_strokes(3))
+        rows = table.edit_rows(*table.flattened([layer("a", *random_strokes(3))]))
+        made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
+        occupied = np.diff(made.starts) > 0
+        rng = np.random.default_rng(0)
+        for k, grid in enumerate(made.grids):
+            cells = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
+            low = (rng.random((50, 2)) * 200 - 20).astype(np.float32)
+            high = (low + rng.random((50, 2)) * 40).astype(np.float32)
+            found = made.reaches(k, low, high)
+            for one, (a, b) in enumerate(zip(low, high, strict=True)):
+                part = cells[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
+                assert found[one] == part.any()
+
+    def test_added_to_is_the_same_as_made_at_once(self, shot):
+        layers = [
+            layer("a", *random_strokes(12)),
+            layer("b", *random_adjustments(5, True), *random_adjustments(3, False), kind="adjustment"),
+            layer("c", *random_strokes(6, 3, widest=60.0)),
+        ]
+        edits, places = table.flattened(layers)
+        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        rows = table.edit_rows(edits, places)
+        whole = table.build_table(grids, lines, rows, 1.0)
+        grown = None
+        for count in (0, 1, 12, 13, 25, len(edits)):
+            grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+        for name in ("edits", "segments", "starts", "entries"):
+            assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
+        assert whole.entries.dtype == grown.entries.dtype == np.int32
+
+    def test_an_adjustment_is_one_matrix(self):
+        from inve_core.rendering.adjustments import adjust
+
+        (edit,) = random_adjustments(1, False)
+        rgba = torch.rand(7, 4, dtype=torch.float64)
+        matrix = torch.from_numpy(table.adjustment_matrix(edit))
+        ours = rgba[:, :3] @ matrix.t() + edit.brightness * rgba[:, 3:]
+        assert torch.allclose(ours, adjust(rgba, edit), atol=1e-7)
+
+
+def test_steps_join_what_needs_no_texture_between(shot):
+    programs = program.Programs(shot.model)
+    a, b = layer("a", *random_strokes(3)), layer("b", *random_adjustments(2, True), kind="adjustment")
+    sign = layer("t", Texture(image="x", frame=1001, x=5.0, y=5.0, width=4.0, height=4.0), kind="texture")
+    off = EditLayer(name="off", kind="texture", edits=sign.edits, enabled=False)
+    c = layer("c", *random_strokes(2, 4))
+    stack = EditStack(layers=(a, off, b, sign, c))
+    steps = programs.steps(stack, apart=False)
+    kinds = [type(step).__name__ for step in steps]
+    assert kinds == ["TableStep", "TextureStep", "TableStep"]
+    assert len(programs.steps(stack, apart=True)) == 4
+    assert programs.steps(EditStack(layers=stack.layers), apart=False) is steps
+
+
+class TestPlates:
+    def test_a_plate_is_decoded_once_until_it_is_replaced(self, shot, tmp_path, monkeypatch):
+        import dataclasses
+        import os
+        import shutil
+        from pathlib import Path
+
+        folder = tmp_path / "frames"
+        shutil.copytree(Path(shot.source.frames_pattern), folder)
+        source = dataclasses.replace(shot.source, frames_pattern=str(folder))
+        renderer = Renderer(shot.model, source)
+        read = []
+        original = type(source).read
+        monkeypatch.setattr(type(source), "read", lambda self, f: read.append(f) or original(self, f))
+        first = renderer.render(EditStack(), 1002).picture.pixels
+        first[...] = 0  # What is handed out is the caller's own.
+        assert np.array_equal(
+            renderer.render(EditStack(), 1002).picture.pixels, original(source, 1002).pixels
+        )
+        assert read == [1002]
+        one, other = Path(source.stamp(1002).path), Path(source.stamp(1003).path)
+        shutil.copyfile(other, one)
+        os.utime(one, ns=(1, 1))
+        assert np.array_equal(
+            renderer.render(EditStack(), 1002).picture.pixels, original(source, 1003).pixels
+        )
+        assert read == [1002, 1002]
+
+    def test_only_so_many_are_kept(self, shot):
+        from inve_core.rendering.plates import PlateCache
+
+        size = shot.source.read(1001).pixels.nbytes
+        cache = PlateCache(shot.source, budget_bytes=2 * size)
+        kept = cache.read(1001)
+        cache.read(1002)
+        assert cache.read(1001) is kept
+        cache.read(1003)
+        cache.read(1004)
+        assert cache.read(1001) is not kept

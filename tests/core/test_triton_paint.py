@@ -1,0 +1,157 @@
+"""The painting kernel in Triton's interpreter, and the choice between it and torch.
+
+The interpreter must be switched on before Triton is imported, so that a child process runs it: the functions
+`check_*` are the tests of that child.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from inve_core.encodings.backends import GridBackend
+from inve_core.rendering import backends, painting
+from inve_core.rendering.painting import Canvas
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """The module under test, with one large program a tile, since each costs the interpreter its time."""
+    from inve_core.rendering import triton_paint
+
+    monkeypatch.setattr(triton_paint, "WIDE", 64)
+    monkeypatch.setattr(triton_paint, "TALL", 64)
+    return triton_paint
+
+
+def painted_by(paint, case, plates, wants_painted=False):
+    edits, fields, work, _ = case
+    canvas = Canvas(
+        plates.clone(),
+        torch.zeros(plates.shape[:3], dtype=torch.bool),
+        torch.zeros(plates.shape) if wants_painted else None,
+    )
+    paint(edits, fields, work, canvas)
+    return canvas
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def check_many_overlapping_edits(kernel, layers):
+    case = backends.made_up_case(CPU, layers=layers, seed=layers)
+    expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
+    assert expected.touched.float().mean() > 0.3
+    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert torch.equal(expected.touched, actual.touched)
+
+
+def check_half_precision_and_values_that_are_not_finite(kernel):
+    case = backends.made_up_case(CPU, lines=12)
+    plates = case[3].half()
+    plates[:, ::5, ::3, 1] = torch.nan
+    plates[:, ::7, ::2, 2] = torch.inf
+    plates[:, 1::7, ::2, 0] = -0.0
+    expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
+    same = actual.pixels.view(torch.int16) == plates.view(torch.int16)
+    assert same[~actual.touched].all()
+    finite = expected.pixels.isfinite()
+    assert torch.equal(finite, actual.pixels.isfinite())
+    # A step of half precision just below one.
+    assert (expected.pixels - actual.pixels)[finite].abs().max() <= 2**-10
+
+
+def check_fields_that_are_no_number_lie_nowhere(kernel):
+    case = backends.made_up_case(CPU, lines=12)
+    case[1].uv[:, :, 10:20, :, 0] = torch.nan
+    case[1].uv[:, 0, 30:33] = torch.inf
+    case[1].uv[:, 1, 40:43] = -1e30
+    expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
+    assert actual.pixels.isfinite().all()
+    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+
+
+def check_what_was_laid_over_is_told(kernel):
+    edits, *rest = backends.made_up_case(CPU, lines=12)
+    alone = edits.edits.copy()
+    alone[:, backends.table.LAYER] = 0
+    case = (backends.PaintTable(edits.grids, 2.0, alone, edits.segments, edits.starts, edits.entries), *rest)
+    expected, actual = (painted_by(paint, case, rest[2], True) for paint in (painting.paint, kernel.paint))
+    assert expected.painted.any()
+    assert (expected.painted - actual.painted).abs().max() < 1e-5
+
+
+def check_strokes_alone(kernel):
+    """The kernel that has nothing for adjustments in it."""
+    case = backends.made_up_case(CPU, lines=8, strokes_alone=True)
+    expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
+    assert expected.touched.any()
+    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+
+
+def check_tiles_and_layers_that_are_not_active(kernel):
+    edits, fields, work, plates = backends.made_up_case(CPU, lines=12)
+    work.active[::2, 0] = False
+    work.active[1] = False
+    case = (edits, fields, work, plates)
+    expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
+    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert torch.equal(expected.touched, actual.touched)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None,
+    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
+)
+def test_the_kernel_in_the_interpreter():
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-o", "python_functions=check_*", str(Path(__file__))]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
+    assert "skipped" not in child.stdout
+
+
+def test_a_cpu_paints_with_torch():
+    assert backends.paint_on(CPU) is painting.paint
+
+
+def test_the_check_finds_what_is_wrong():
+    def brighter(edits, fields, work, canvas):
+        painting.paint(edits, fields, work, canvas)
+        canvas.pixels[canvas.touched] *= 1.01
+
+    def careless(edits, fields, work, canvas):
+        painting.paint(edits, fields, work, canvas)
+        canvas.pixels[~canvas.touched] += 1e-6
+
+    assert backends.mismatch(CPU, painting.paint) is None
+    assert "differs by" in (backends.mismatch(CPU, brighter) or "")
+    assert "nothing touches" in (backends.mismatch(CPU, careless) or "")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def test_warming_up_compiles_both_kernels(monkeypatch, kind):
+    seen = []
+
+    def watching(edits, fields, work, canvas):
+        seen.append((bool((edits.edits[:, backends.table.ADJUSTS] > 0).any()), canvas.pixels.dtype))
+
+    monkeypatch.setattr(backends, "paint_on", lambda device: watching)
+    backends.warm_up(CPU, 2, kind)
+    assert seen == [(False, kind), (True, kind)]
+
+
+def test_a_kernel_that_fails_is_passed_over_with_a_warning(monkeypatch):
+    monkeypatch.setattr(backends, "grid_backend", lambda device: GridBackend("triton"))
+    monkeypatch.setitem(sys.modules, "inve_core.rendering.triton_paint", object())
+    monkeypatch.delattr("inve_core.rendering.triton_paint", raising=False)
+    backends._chosen.cache_clear()
+    with pytest.warns(RuntimeWarning, match=r"plain torch: its kernel does not run"):
+        assert backends.paint_on(CPU) is painting.paint
+    backends._chosen.cache_clear()
