@@ -173,6 +173,8 @@ def fit_layer(
     """Transforms [n, 3, 3] of one layer with the richest of `models` that gives a plausible motion."""
     count, height, width = masks.shape
     threads = usable_cores()
+    field = flows[0].forward
+    device = field.device if isinstance(field, Tensor) else "cpu"
     with thread_pool(threads) as pool:
         places = list(pool.map(np.flatnonzero, masks))
         for model in models:
@@ -190,7 +192,7 @@ def fit_layer(
             if not plausible(transforms, width, height):
                 continue
             matches = matches_of(flows, places, width, POINTS_A_PAIR, rng)
-            refined = refine(transforms, matches, model, reference)
+            refined = refine(transforms, matches, model, reference, device)
             return (refined if plausible(refined, width, height) else transforms), model
     return np.tile(np.eye(3), (count, 1, 1)), "identity"
 

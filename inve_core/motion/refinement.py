@@ -6,11 +6,10 @@ only, so that the normal equations are built from blocks of 16x16, one for each 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
-
-from inve_core.threads import mapped_in_threads, usable_cores
+import torch
+from torch import Tensor
 
 HUBER_PX = 1.0
 MOST_STEPS = 30
@@ -51,7 +50,9 @@ class Matches:
             yield start[usable], end[usable]
 
 
-def refine(transforms: np.ndarray, matches: Matches, model: str, reference: int) -> np.ndarray:
+def refine(
+    transforms: np.ndarray, matches: Matches, model: str, reference: int, device: torch.device | str = "cpu"
+) -> np.ndarray:
     """Adjust all frames' transforms together to matches over all gaps.
 
     Minimises the Huber loss (1 px) of how far a match's end lies from where the transforms take its start,
@@ -61,6 +62,7 @@ def refine(transforms: np.ndarray, matches: Matches, model: str, reference: int)
         transforms: [n, 3, 3], frame to reference.
         model: the kind of change that a transform may take; see `parametric.MODELS`.
         reference: index of the frame whose transform stays as it is.
+        device: where the equations are made.
 
     Returns:
         [n, 3, 3], or the transforms as given where the fit did not get better.
@@ -73,7 +75,7 @@ def refine(transforms: np.ndarray, matches: Matches, model: str, reference: int)
     basis = BASES[model]
     current = normalise @ transforms @ np.linalg.inv(normalise)
     scaled = replace(matches, start=matches.start / unit - 1, end=matches.end / unit - 1)
-    loss, normal, gradient = equations(current, scaled, basis, unit)
+    loss, normal, gradient = equations(current, scaled, basis, unit, device)
     fixed = np.arange(reference * basis.shape[1], (reference + 1) * basis.shape[1])
     damping = 1e-3
     for _ in range(MOST_STEPS):
@@ -82,7 +84,7 @@ def refine(transforms: np.ndarray, matches: Matches, model: str, reference: int)
         damped = normal + np.diag(damping * diagonal + 1e-9 * diagonal.max() + 1e-12)
         delta = np.linalg.solve(damped, -gradient).reshape(len(current), -1) @ basis.T
         trial = _normalised(current @ _updates(delta))
-        trial_loss, trial_normal, trial_gradient = equations(trial, scaled, basis, unit)
+        trial_loss, trial_normal, trial_gradient = equations(trial, scaled, basis, unit, device)
         if trial_loss < loss:
             gain = (loss - trial_loss) / loss
             current, loss, normal, gradient = trial, trial_loss, trial_normal, trial_gradient
@@ -109,7 +111,11 @@ def _updates(delta: np.ndarray) -> np.ndarray:
 
 
 def equations(
-    transforms: np.ndarray, matches: Matches, basis: np.ndarray, unit: float
+    transforms: np.ndarray,
+    matches: Matches,
+    basis: np.ndarray,
+    unit: float,
+    device: torch.device | str = "cpu",
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Mean Huber loss in pixels, and the normal equations of its reweighted least squares.
 
@@ -117,17 +123,17 @@ def equations(
         transforms: [n, 3, 3], frame to reference.
         matches: in units of `unit` pixels.
         basis: [8, free], of the update; see `BASES`.
+        device: where most of the work is done, in double precision.
 
     Returns:
         The loss, the matrix [n * free, n * free] and the gradient [n * free].
     """
     count, free = len(transforms), basis.shape[1]
-    inverses = np.linalg.inv(transforms)
-    between = inverses[matches.target] @ transforms[matches.source]
-    parts = np.array_split(np.arange(len(between)), max(1, min(len(between), usable_cores())))
-    work = partial(_blocks, between, matches, basis, unit)
-    with mapped_in_threads(work, parts, len(parts)) as done:
-        losses, blocks, slopes = (np.concatenate(one) for one in zip(*done, strict=True))
+    between = np.linalg.inv(transforms)[matches.target] @ transforms[matches.source]
+    arrays = (between, basis, matches.start, matches.end, matches.usable)
+    losses, blocks, slopes = (
+        one.cpu().numpy() for one in _blocks(unit, *(torch.from_numpy(one).to(device) for one in arrays))
+    )
     a, b = matches.source, matches.target
     normal, gradient = np.zeros((count, count, free, free)), np.zeros((count, free))
     for rows, first in ((a, slice(0, free)), (b, slice(free, None))):
@@ -141,44 +147,36 @@ def equations(
 
 
 def _blocks(
-    between: np.ndarray, matches: Matches, basis: np.ndarray, unit: float, part: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What some pairs add to loss [p], matrix [p, 2 * free, 2 * free] and gradient [p, 2 * free]."""
-    between, usable = between[part], matches.usable[part]
-    start, end = matches.start[part], matches.end[part]
-    mapped = start @ between[:, :, :2].transpose(0, 2, 1) + between[:, None, :, 2]
-    depth = np.where(np.abs(mapped[..., 2:]) < 1e-9, 1e-9, mapped[..., 2:])
+    unit: float, between: Tensor, basis: Tensor, start: Tensor, end: Tensor, usable: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What each of p pairs adds to loss [p], matrix [p, 2 * free, 2 * free] and gradient [p, 2 * free]."""
+    mapped = start @ between[:, :, :2].transpose(1, 2) + between[:, None, :, 2]
+    depth = torch.where(mapped[..., 2:].abs() < 1e-9, 1e-9, mapped[..., 2:])
     point = mapped[..., :2] / depth
     error = (point - end) * unit
-    length = np.sqrt((error * error).sum(-1))
+    length = error.norm(dim=-1)
     inner = length < HUBER_PX
-    loss = np.where(inner, 0.5 * length**2, HUBER_PX * (length - 0.5 * HUBER_PX)) * usable
-    weight = np.where(inner, 1.0, HUBER_PX / np.maximum(length, 1e-12)) * usable
+    loss = torch.where(inner, 0.5 * length**2, HUBER_PX * (length - 0.5 * HUBER_PX)) * usable
+    weight = torch.where(inner, 1.0, HUBER_PX / length.clamp_min(1e-12)) * usable
+    # Half of the weight for each of the two factors of the products below.
+    scale = weight.sqrt()[..., None]
     # d(point)/d(start) of the homography `between`, and what the two frames' updates do to their points.
     slope = (between[:, None, :2, :2] - point[..., None] * between[:, None, 2:, :2]) / depth[..., None]
-    # Half of the weight for each of the two factors of the products below.
-    scale = unit * np.sqrt(weight)[..., None, None]
-    slope *= scale
-    free = basis.shape[1]
-    jacobian = np.empty((*start.shape, 2 * free))
+    slope = slope * (unit * scale[..., None])
     # Products of thousands of tiny matrices, written out: one call a matrix would take far longer.
     moves = _generators(start, basis)
-    np.multiply(slope[..., :1], moves[..., :1, :], out=jacobian[..., :free])
-    jacobian[..., :free] += slope[..., 1:] * moves[..., 1:, :]
-    np.multiply(_generators(point, basis), -scale, out=jacobian[..., free:])
-    rows = jacobian.reshape(len(part), -1, 2 * free)
-    columns = rows.transpose(0, 2, 1)
-    error *= np.sqrt(weight)[..., None]
-    return loss.sum(1), columns @ rows, (columns @ error.reshape(len(part), -1, 1))[..., 0]
+    forth = slope[..., :1] * moves[..., :1, :] + slope[..., 1:] * moves[..., 1:, :]
+    back = _generators(point, basis) * (-unit * scale[..., None])
+    rows = torch.cat((forth, back), -1).flatten(1, 2)
+    columns = rows.transpose(1, 2)
+    return loss.sum(1), columns @ rows, (columns @ (error * scale).flatten(1)[..., None])[..., 0]
 
 
-def _generators(points: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def _generators(points: Tensor, basis: Tensor) -> Tensor:
     """How a small update of a basis [8, free] moves points [..., 2]: [..., 2, free]."""
-    x, y = points[..., 0], points[..., 1]
-    result = np.zeros((*points.shape[:-1], 2, 8))
+    x, y = points.unbind(-1)
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
     # In the order of the rows of `BASES`.
-    result[..., 0, 0], result[..., 0, 1], result[..., 0, 2] = x, y, 1.0
-    result[..., 1, 3], result[..., 1, 4], result[..., 1, 5] = 1.0, x, y
-    result[..., 0, 6], result[..., 0, 7] = -x * x, -x * y
-    result[..., 1, 6], result[..., 1, 7] = -x * y, -y * y
-    return result if basis.shape[1] == len(basis) else result @ basis
+    along_x = torch.stack((x, y, one, zero, zero, zero, -x * x, -x * y), -1)
+    along_y = torch.stack((zero, zero, zero, one, x, y, -x * y, -y * y), -1)
+    return torch.stack((along_x, along_y), -2) @ basis

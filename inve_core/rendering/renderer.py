@@ -87,9 +87,24 @@ class Renderer:
         kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
         warm_up(self.model.device, self.model.layer_count, kind)
         wanted = self.model.geometry.frames if frames is None else frames
+        return self.fields.bake([self._size(frame, scale) for frame in wanted])
+
+    def has_room(self, frame: int, scale: float = 1.0) -> bool:
+        """Whether a frame can be baked without another's giving way."""
+        return self.fields.has_room(self._size(frame, scale))
+
+    def _size(self, frame: int, scale: float) -> FrameSize:
         # As `plate.scaled` rounds.
         width, height = (max(1, round(side * scale)) for side in (self.source.width, self.source.height))
-        return self.fields.bake([FrameSize(frame_index(self.model, one), width, height) for one in wanted])
+        return FrameSize(frame_index(self.model, frame), width, height)
+
+    def prefetch(self, frame: int, scale: float = 1.0) -> None:
+        """Read a frame's plate ahead; may be called from any thread.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        self._plates.read(frame, scale)
 
     @torch.no_grad()
     def render(

@@ -27,6 +27,7 @@ from inve_core.motion.parametric import parametric_motion
 from inve_core.presets import PRESETS
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
+from inve_core.warm_up import warm_up
 from inve_daemon.worker.tasks import TrainingPace
 
 SHOWN = ("iterations", "train_s", "psnr_db", "flow_error_px", "far_flow_error_px", "matte_iou", "outcome")
@@ -35,7 +36,10 @@ SHOWN = ("iterations", "train_s", "psnr_db", "flow_error_px", "far_flow_error_px
 def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int) -> dict[str, Any]:
     """One run from files to edited frames."""
     device = resolve_device(device)
-    wake(device)
+    # As a daemon's worker does when it starts, long before a clip comes.
+    began = time.perf_counter()
+    warm_up(device)
+    warm_up_s = round(time.perf_counter() - began, 2)
     watch = Stopwatch(device)
     began = time.perf_counter()
     source = open_source(frames, mattes)
@@ -76,6 +80,11 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
     report = trainer.report
     ready_s = sum(watch.seconds.values())
     renderer = Renderer(trainer.model.eval(), source)
+    del trainer
+    if device.startswith("cuda"):
+        renderer.bake()
+        watch.lap("baking")
+        ready_s += watch.seconds["baking"]
     middle = source.frames[len(source.frames) // 2]
     stroke = {
         "type": "stroke",
@@ -101,6 +110,7 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
         "device": describe_device(device),
         "frames": len(source.frames),
         "plate": [source.width, source.height],
+        "warm_up_s": warm_up_s,
         "ready_s": round(ready_s, 2),
         "iterations_per_s": round(report["iterations"] / learning, 1),
         "stages_s": watch.seconds,
@@ -115,11 +125,6 @@ def peak_gib(device: str) -> float | None:
     if not device.startswith("cuda"):
         return None
     return round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
-
-
-def wake(device: str) -> None:
-    """Make a GPU's context, which a daemon's worker has long made when a clip comes."""
-    torch.zeros((), device=device).item()
 
 
 def main() -> None:

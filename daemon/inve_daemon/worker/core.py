@@ -1,5 +1,6 @@
 """The learning side as the worker uses it: one narrow place with every import of inve_core's heavy half."""
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ class InveCore:
 
     Tests put a subclass in its place that learns nothing.
     """
+
+    def __init__(self) -> None:
+        self._warming = threading.Lock()
+        self._warm: set[str] = set()
 
     def device(self, name: str) -> tuple[str, str]:
         """The device that a name stands for, and what a person calls it.
@@ -48,9 +53,13 @@ class InveCore:
         Raises:
             inve_core.errors.DeviceError: one was asked for that does not work there.
         """
-        from inve_core.encodings.backends import grid_backend, passed_over, warm_up
+        from inve_core.encodings.backends import grid_backend, passed_over
+        from inve_core.warm_up import warm_up
 
-        warm_up(device)
+        with self._warming:
+            if device not in self._warm:
+                warm_up(device)
+                self._warm.add(device)
         return grid_backend(device).name, passed_over(device)
 
     def find_files(
@@ -113,6 +122,14 @@ class InveCore:
         from inve_core.rendering import Renderer
 
         return Renderer(load_model(folder, device), source, texture_path)
+
+    def renderer_of(
+        self, trainer: "Trainer", source: "ShotSource", texture_path: Callable[[str], Path]
+    ) -> "Renderer":
+        """What a trainer has learned, ready to render; the trainer is not to go on."""
+        from inve_core.rendering import Renderer
+
+        return Renderer(trainer.model.eval(), source, texture_path)
 
     def track(
         self, renderer: "Renderer", points: list[dict[str, Any]], frames: list[int] | None

@@ -158,6 +158,11 @@ class Tasks:
         finally:
             saving.close()
         saved = write(self._files, trainer.snapshot())
+        renderer = self._core.renderer_of(trainer, source, self._files.path)
+        # Its part of the clip makes room for what is baked.
+        del trainer
+        self._keep(args["shot"], saved.address, renderer)
+        yield from self._bake(task, renderer)
         total_s = round(time.monotonic() - started, 3)
         return {
             "model": saved.address,
@@ -210,14 +215,32 @@ class Tasks:
             found = self._core.renderer(
                 self._files.path(args["model"]), source, self._device, self._files.path
             )
-            # A newer model of the shot takes the older one's place.
-            for old in [old for old in self._models if old[0] == args["shot"]]:
-                del self._models[old]
-            self._models[key] = found
-            while len(self._models) > MAX_MODELS:
-                self._models.popitem(last=False)
+            self._keep(*key, found)
         self._models.move_to_end(key)
         return found
+
+    def _keep(self, shot: str, address: str, renderer: "Renderer") -> None:
+        """Keep a model loaded; a newer one of the shot takes the older one's place."""
+        for old in [old for old in self._models if old[0] == shot]:
+            del self._models[old]
+        self._models[shot, address] = renderer
+        while len(self._models) > MAX_MODELS:
+            self._models.popitem(last=False)
+
+    def _bake(self, task: Task, renderer: "Renderer") -> Steps:
+        """Work out what frames are painted from, where that takes a moment: on a GPU.
+
+        A CPU takes longer for all frames than anyone waits, and works out what an edit touches when it comes.
+        """
+        if self._device.startswith("cuda"):
+            frames = renderer.source.frames
+            for done, frame in enumerate(frames, 1):
+                if not renderer.has_room(frame):
+                    break
+                renderer.bake([frame])
+                task.report("baking", iteration=done, iterations=len(frames), losses={}, warnings=[])
+                yield
+        return {}
 
     def _backend(self) -> str:
         name, _ = self._core.backend(self._device)
