@@ -88,7 +88,7 @@ class TrainingSettings:
     least_iterations: int = 500
     check_every: int = 100
     cooldown: float = 0.3
-    inverse_iterations: int = 500
+    inverse_iterations: int = 300
     longest_gap: int = 16
     foreground_share: float = 0.4
     neighbour_share: float = 0.5

@@ -15,8 +15,8 @@ from inve_core.sampling import Samples
 from inve_core.triton_objective import FusedObjective
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 6
-# A share of the gradients' length: products in TF32 keep ten bits, now and then a hidden unit near zero is on in
-# one and off in the other, or a place is rounded into the next cell of the grid. A mistake is far larger.
+# A share of the gradients' length: products in TF32 keep ten bits, now and then a hidden unit near zero is on
+# in one and off in the other, or a place is rounded into the next cell of a grid. A mistake is far larger.
 TOLERANCE = 0.15
 SMALL = FieldShapes(
     mapping_levels=3,

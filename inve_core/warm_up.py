@@ -16,12 +16,14 @@ LAYERS = 2
 def warm_up(device: str) -> None:
     """Choose, check and compile what preparing, learning and rendering use on a device.
 
-    A minute on a GPU when Triton's cache is empty, seconds otherwise, nothing on a CPU. May run in a thread
-    of its own; whoever needs a backend meanwhile waits for it.
+    A minute on a GPU when Triton's cache is empty, seconds otherwise. May run in a thread of its own;
+    whoever needs a backend meanwhile waits for it.
 
     Raises:
         DeviceError: a backend was asked for that does not work there.
     """
+    # torch imports its compiler, for seconds, when it makes its first optimiser.
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     backends.warm_up(device)
     if not device.startswith("cuda"):
         return

@@ -6,7 +6,7 @@ coarse lattice at first, exactly once its pixels have been worked out.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,13 @@ class TileBounds:
     footprint: npt.NDArray[np.float32]
     seen: npt.NDArray[np.bool_]
 
+    @classmethod
+    def unknown(cls, tiles: int, layers: int) -> "TileBounds":
+        """Of tiles that may show anything, until they are worked out."""
+        corner = np.full((tiles, layers, 2), 1e30, np.float32)
+        footprint = np.full((tiles, layers), LARGEST_FOOTPRINT_PX, np.float32)
+        return cls(-corner, corner, footprint, np.ones((tiles, layers), bool))
+
 
 @dataclass(eq=False)
 class _Frame:
@@ -142,16 +149,25 @@ class FieldCache:
                 self._evaluate(size, frame, plane, missing[low : low + self._tiles_a_call])
         return frame.slots[tiles]
 
-    def bake(self, sizes: Sequence[FrameSize]) -> int:
-        """Work out whole frames, in the order given, as many as fit side by side. Returns how many did."""
-        room = self.capacity
-        for done, size in enumerate(sizes):
-            tiles = np.arange(size.columns * size.rows)
-            room -= len(tiles)
-            if room < 0:
-                return done
-            self.slots(size, tiles, range(self.model.layer_count))
-        return len(sizes)
+    def bake(self, sizes: Sequence[FrameSize], on_frame: Callable[[int], None] = lambda done: None) -> int:
+        """Work out whole frames, in the order given, as many as fit side by side. Returns how many did.
+
+        Args:
+            on_frame: called after each, with how many there are by then; may raise to end it.
+        """
+        totals = np.cumsum([size.columns * size.rows for size in sizes])
+        fitting = int((totals <= self.capacity).sum())
+        # Room for all of them at once: to grow step by step takes up to twice as much for a moment.
+        if fitting and totals[fitting - 1] > len(self.uv):
+            self._grow(int(totals[fitting - 1]))
+        for done, size in enumerate(sizes[:fitting], 1):
+            count = size.columns * size.rows
+            if size not in self._frames:
+                # What its tiles can show is known exactly in a moment, without a lattice.
+                self._know(size, TileBounds.unknown(count, self.model.layer_count))
+            self.slots(size, np.arange(count), range(self.model.layer_count))
+            on_frame(done)
+        return fitting
 
     def positions(self, size: FrameSize, layer: int, tiles: TileIndices) -> Tensor:
         """Atlas positions of a video layer: [n, TILE, TILE, 2] pixels of the reference frame."""
@@ -183,13 +199,16 @@ class FieldCache:
 
     def _frame(self, size: FrameSize) -> _Frame:
         if size not in self._frames:
-            count = size.columns * size.rows
-            ready = np.zeros((count, self.model.layer_count + 1), bool)
-            self._frames[size] = _Frame(lattice_bounds(self.model, size), np.full(count, -1), ready)
-            while len(self._frames) > FRAMES_KNOWN:
-                self._drop(self._frames.popitem(last=False)[1])
+            self._know(size, lattice_bounds(self.model, size))
         self._frames.move_to_end(size)
         return self._frames[size]
+
+    def _know(self, size: FrameSize, bounds: TileBounds) -> None:
+        count = size.columns * size.rows
+        ready = np.zeros((count, self.model.layer_count + 1), bool)
+        self._frames[size] = _Frame(bounds, np.full(count, -1), ready)
+        while len(self._frames) > FRAMES_KNOWN:
+            self._drop(self._frames.popitem(last=False)[1])
 
     def _take(self, count: int, frame: _Frame, wanted: TileIndices) -> list[int]:
         """Slots for `count` tiles of a frame whose `wanted` tiles must stay."""

@@ -71,12 +71,18 @@ class Renderer:
 
     # -- public ------------------------------------------------------------------------------------------
 
-    def bake(self, frames: Sequence[int] | None = None, scale: float = 1.0) -> int:
+    def bake(
+        self,
+        frames: Sequence[int] | None = None,
+        scale: float = 1.0,
+        on_frame: Callable[[int], None] = lambda done: None,
+    ) -> int:
         """Work out frames' atlas positions and visibility ahead of the first edit, and compile what paints.
 
         Args:
             frames: host frame numbers, the most wanted first; all of the shot's by default.
             scale: the size at which they will be rendered.
+            on_frame: called after each, with how many are done by then; may raise to end it.
 
         Returns:
             How many fit into the memory for baked fields; the others are worked out when asked for.
@@ -87,11 +93,7 @@ class Renderer:
         kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
         warm_up(self.model.device, self.model.layer_count, kind)
         wanted = self.model.geometry.frames if frames is None else frames
-        return self.fields.bake([self._size(frame, scale) for frame in wanted])
-
-    def has_room(self, frame: int, scale: float = 1.0) -> bool:
-        """Whether a frame can be baked without another's giving way."""
-        return self.fields.has_room(self._size(frame, scale))
+        return self.fields.bake([self._size(frame, scale) for frame in wanted], on_frame)
 
     def _size(self, frame: int, scale: float) -> FrameSize:
         # As `plate.scaled` rounds.

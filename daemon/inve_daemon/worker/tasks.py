@@ -43,7 +43,7 @@ class TrainingPace:
         save_every_s: then all that resuming needs is saved this often.
     """
 
-    first_save_s: float = 0.5
+    first_save_s: float = 0.3
     save_every_s: float = 20.0
 
 
@@ -162,7 +162,7 @@ class Tasks:
         # Its part of the clip makes room for what is baked.
         del trainer
         self._keep(args["shot"], saved.address, renderer)
-        yield from self._bake(task, renderer)
+        self._bake(task, renderer)
         total_s = round(time.monotonic() - started, 3)
         return {
             "model": saved.address,
@@ -227,20 +227,20 @@ class Tasks:
         while len(self._models) > MAX_MODELS:
             self._models.popitem(last=False)
 
-    def _bake(self, task: Task, renderer: "Renderer") -> Steps:
+    def _bake(self, task: Task, renderer: "Renderer") -> None:
         """Work out what frames are painted from, where that takes a moment: on a GPU.
 
         A CPU takes longer for all frames than anyone waits, and works out what an edit touches when it comes.
         """
-        if self._device.startswith("cuda"):
-            frames = renderer.source.frames
-            for done, frame in enumerate(frames, 1):
-                if not renderer.has_room(frame):
-                    break
-                renderer.bake([frame])
-                task.report("baking", iteration=done, iterations=len(frames), losses={}, warnings=[])
-                yield
-        return {}
+        if not self._device.startswith("cuda"):
+            return
+        count = len(renderer.source.frames)
+
+        def on_frame(done: int) -> None:
+            task.report("baking", iteration=done, iterations=count, losses={}, warnings=[])
+            self._scheduler.breathe(task)
+
+        renderer.bake(on_frame=on_frame)
 
     def _backend(self) -> str:
         name, _ = self._core.backend(self._device)
