@@ -84,7 +84,7 @@ class TrainingSettings:
     name: str
     working_size: int = 768
     batch: int = 10_000
-    iterations: int = 4_000
+    iterations: int = 3_000
     least_iterations: int = 500
     check_every: int = 100
     cooldown: float = 0.3

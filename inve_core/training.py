@@ -356,6 +356,11 @@ class Trainer:
             "history": list(state.history),
         }
 
+    def release(self) -> None:
+        """Give back the clip's and the optimisers' memory. The model stays; there are no more steps."""
+        # They know each other, and would otherwise stay until the garbage collector comes by.
+        del self.sampler, self.forward_step, self.inverse_step, self._look, self._good_weights
+
     def save(self, folder: Path) -> None:
         """Write a checkpoint that `resume` and `checkpoint.load_model` take.
 

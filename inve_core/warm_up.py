@@ -3,34 +3,60 @@
 import numpy as np
 import torch
 
+from inve_core.clip import Clip
+from inve_core.coordinates import PictureGrid
+from inve_core.edits import parse_stack
 from inve_core.encodings import backends
-from inve_core.motion.flow import flow_over_gaps
+from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.presets import preset
+from inve_core.rendering import Renderer
 from inve_core.rendering.backends import warm_up as warm_up_painting
+from inve_core.source import ShotSource
+from inve_core.training import Trainer
 
-# Pictures that flow is tried on: of what, does not matter.
+# The clip that is prepared, learned and painted on: of what, does not matter. Nearly all shots have one
+# matte; kernels for another number of video layers are compiled when one comes.
 FRAMES, HEIGHT, WIDTH = 4, 64, 96
-# Nearly all shots have one matte; another number of layers is compiled when it comes.
-LAYERS = 2
+STROKE = {"type": "stroke", "frame": 1, "points": [[20, 20], [70, 40]], "width": 5, "color": [1, 0, 0, 1]}
 
 
 def warm_up(device: str) -> None:
     """Choose, check and compile what preparing, learning and rendering use on a device.
 
-    A minute on a GPU when Triton's cache is empty, seconds otherwise. May run in a thread of its own;
-    whoever needs a backend meanwhile waits for it.
+    A minute on a GPU when Triton's cache is empty, seconds otherwise. May run in a thread of its own; whoever
+    needs a backend meanwhile waits for it.
 
     Raises:
         DeviceError: a backend was asked for that does not work there.
     """
     # torch imports its compiler, for seconds, when it makes its first optimiser.
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-    backends.warm_up(device)
-    if not device.startswith("cuda"):
-        return
-    for kind in (torch.float16, torch.float32):
-        warm_up_painting(torch.device(device), LAYERS, kind)
+    with backends.held():
+        backends.warm_up(device)
+        if device.startswith("cuda"):
+            for kind in (torch.float16, torch.float32):
+                warm_up_painting(torch.device(device), 2, kind)
+            _rehearse(device)
+
+
+def _rehearse(device: str) -> None:
+    """A tiny shot from flow to an edited frame: torch loads each of its kernels when it is first launched."""
     random = np.random.default_rng(0)
-    grey = random.integers(0, 255, (FRAMES, HEIGHT, WIDTH), np.uint8)
-    mattes = np.zeros((FRAMES, LAYERS - 1, HEIGHT, WIDTH), np.float32)
+    rgb = random.integers(0, 255, (FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    mattes = np.zeros((FRAMES, 1, HEIGHT, WIDTH), np.float32)
     mattes[:, :, HEIGHT // 4 : HEIGHT // 2, WIDTH // 4 : WIDTH // 2] = 1.0
-    flow_over_gaps(grey, mattes, (1, 2), device=device)
+    flows = flow_over_gaps(rgb[..., 0], mattes, gaps_for(FRAMES, 2), device=device)
+    source = ShotSource("", ("",), tuple(range(FRAMES)), WIDTH, HEIGHT, 1.0, "uint8")
+    clip = Clip(source, PictureGrid.fit(WIDTH, HEIGHT, WIDTH), rgb, mattes, flows, 1.0)
+    few = {"iterations": 4, "least_iterations": 4, "check_every": 4, "inverse_iterations": 2}
+    trainer = Trainer(clip, preset("fast", working_size=WIDTH, batch=512, **few), device=device)
+    # What is captured here would be of no use, and captures do not like company.
+    trainer.forward_step.eager_only = trainer.inverse_step.eager_only = True
+    for _ in trainer.run():
+        pass
+    renderer = Renderer(trainer.model.eval(), source)
+    renderer.bake()
+    stack = parse_stack({"layers": [{"name": "a", "kind": "sketch", "edits": [STROKE]}]})
+    renderer.render_on_device(stack, [1], torch.zeros(1, HEIGHT, WIDTH, 4, device=device))
+    trainer.release()
+    torch.cuda.synchronize(device)

@@ -6,12 +6,13 @@ reference. Each is checked against the reference before its first use; what does
 results is passed over with a warning. The environment variable INVE_BACKEND takes the choice away.
 """
 
+import contextlib
 import functools
 import importlib
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -86,6 +87,13 @@ def passed_over(device: torch.device | str) -> list[str]:
     with _lock:
         reasons = [grid_backend(device).reason, *(_part(part, _exact(device))[1] for part in PARTS)]
     return [reason for reason in reasons if reason is not None]
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Have all who ask for a backend in another thread wait meanwhile."""
+    with _lock:
+        yield
 
 
 def warm_up(device: torch.device | str) -> None:

@@ -82,7 +82,11 @@ def refine(
         normal[fixed], normal[:, fixed], gradient[fixed] = 0.0, 0.0, 0.0
         diagonal = np.diag(normal)
         damped = normal + np.diag(damping * diagonal + 1e-9 * diagonal.max() + 1e-12)
-        delta = np.linalg.solve(damped, -gradient).reshape(len(current), -1) @ basis.T
+        try:
+            delta = np.linalg.solve(damped, -gradient).reshape(len(current), -1) @ basis.T
+        except np.linalg.LinAlgError:
+            # Too few matches to say anything about some frame: what was found so far has to do.
+            break
         trial = _normalised(current @ _updates(delta))
         trial_loss, trial_normal, trial_gradient = equations(trial, scaled, basis, unit, device)
         if trial_loss < loss:

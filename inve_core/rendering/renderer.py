@@ -19,7 +19,7 @@ from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
 from inve_core.rendering.painting import Canvas, Work, over
 from inve_core.rendering.plate import canvas_of, cropped
 from inve_core.rendering.plates import BUDGET_BYTES as PLATE_BUDGET_BYTES
-from inve_core.rendering.plates import PlateCache
+from inve_core.rendering.plates import DevicePlates, PlateCache
 from inve_core.rendering.program import Programs, Step, TableStep, TextureStep, Window
 from inve_core.rendering.table import PaintTable
 from inve_core.rendering.texturing import Patch, TexturePainter
@@ -68,6 +68,7 @@ class Renderer:
         self.textures = TexturePainter(model, self.fields, texture_path)
         self._programs = Programs(model)
         self._plates = PlateCache(source, plate_bytes)
+        self._device_plates = DevicePlates(model.device)
 
     # -- public ------------------------------------------------------------------------------------------
 
@@ -130,14 +131,22 @@ class Renderer:
             MediaError: the plate or a texture cannot be read.
             EditError: an edit names a frame or video layer that the shot lacks, or the region is empty.
         """
-        plate = cropped(self._plates.read(frame, scale), region)
+        whole = self._plates.read(frame, scale)
+        plate = cropped(whole, region)
         size = FrameSize(frame_index(self.model, frame), plate.spec.width, plate.spec.height)
         canvas = canvas_of(plate.spec)
         window = Window(canvas.x, canvas.y, canvas.width, canvas.height)
+        on_gpu = self.model.device.type == "cuda"
+        if on_gpu and any(layer.edits for layer in stack.layers):
+            # All tiles at once take a GPU less time than to find out which of them are wanted.
+            self.fields.bake([size])
+        steps = self._programs.steps(stack, apart=layers)
+        if on_gpu and not layers:
+            pixels, touched = self._paint_on_gpu(steps, size, window, plate, frame, scale, whole)
+            return Rendered(replace(plate, pixels=pixels), (), touched)
         pixels = plate.pixels.copy()
         x0, y0 = canvas.x - plate.spec.data_window[0], canvas.y - plate.spec.data_window[1]
         view = pixels[y0 : y0 + canvas.height, x0 : x0 + canvas.width]
-        steps = self._programs.steps(stack, apart=layers)
         parts: list[Part] = []
         if layers:
             touched = self._paint_apart(stack, steps, size, window, view, plate.spec, parts)
@@ -182,6 +191,41 @@ class Renderer:
         return atlas_picture(self.textures, names.index(video_layer), stack, long_edge)
 
     # -- on the host's pictures --------------------------------------------------------------------------
+
+    def _paint_on_gpu(
+        self,
+        steps: list[Step],
+        size: FrameSize,
+        window: Window,
+        plate: Picture,
+        frame: int,
+        scale: float,
+        whole: Picture,
+    ) -> tuple[np.ndarray, int]:
+        """A plate's pixels with the edits on them, and how many were touched.
+
+        The plate stays on the device, and the whole result comes back in one copy to page-locked memory: for
+        the host to move its pictures about takes several times as long.
+
+        Args:
+            plate: all or a part of `whole`, the frame's plate at a scale.
+        """
+        left, top, width, height = plate.spec.data_window
+        x, y = left - whole.spec.data_window[0], top - whole.spec.data_window[1]
+        pixels = self._device_plates.get(frame, scale, whole)[y : y + height, x : x + width]
+        touched = 0
+        part = self._reached(steps, size, window)
+        if part is not None:
+            pixels = pixels.clone()
+            inner = pixels[
+                part.y - top : part.y - top + part.height, part.x - left : part.x - left + part.width
+            ]
+            result, changed = self._on_canvas(steps, [size], part, inner[None].contiguous())
+            inner.copy_(result[0])
+            touched = int(changed.sum())
+        host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+        host.copy_(pixels)
+        return host.numpy(), touched
 
     def _paint(self, steps: list[Step], size: FrameSize, window: Window, view: np.ndarray) -> int:
         """Paint on `view` [h, w, 4], in place; only the part with edits goes to the device and back."""

@@ -87,7 +87,7 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
     report = trainer.report
     ready_s = sum(watch.seconds.values())
     renderer = Renderer(trainer.model.eval(), source)
-    del trainer
+    trainer.release()
     if device.startswith("cuda"):
         renderer.bake()
         watch.lap("baking")

@@ -80,6 +80,8 @@ class Benchmark:
         self.rows: list[Row] = []
         self.found: dict[str, Any] = {}
         self.failures: list[str] = []
+        # Called when there is something new: what takes minutes is not to be lost with what comes after it.
+        self.keep: Callable[[], object] = lambda: None
         frames = open_source(clip.frames, clip.mattes).frames[: plan.frames]
         self.span = [frames[0], frames[-1]]
         self.common = {
@@ -294,15 +296,6 @@ class Benchmark:
             "frames": [(f"{count} frames", count, None) for count in plan.growth_frames],
             "pixels": [(name, plan.growth_size_frames, size) for name, size in plan.growth_sizes],
         }
-        for kind, steps in series.items():
-            base: dict[str, Any] | None = None
-            for name, count, size in steps:
-                result = self._grown(
-                    f"{kind}-{name}".replace(" ", "-"), count, size, {**common, "limit_gib": None}
-                )
-                found[f"{kind}: {name}"] = result
-                base = base or result
-                self._growth_rows(f"growth, {name}", result, base)
         count, size = plan.limited
         limit = {**common, "limit_gib": plan.limit_gib}
         result = self._grown("limited", count, size, limit)
@@ -324,6 +317,15 @@ class Benchmark:
                 )
             )
             self.rows.append(Row("... first time", one["first_ms"], "ms", growing[0]["first_ms"], grows=True))
+        for kind, steps in series.items():
+            base: dict[str, Any] | None = None
+            for name, count, size in steps:
+                result = self._grown(
+                    f"{kind}-{name}".replace(" ", "-"), count, size, {**common, "limit_gib": None}
+                )
+                found[f"{kind}: {name}"] = result
+                base = base or result
+                self._growth_rows(f"growth, {name}", result, base)
 
     def _grown(
         self, name: str, count: int, size: tuple[int, int] | None, arguments: dict[str, Any]
@@ -345,6 +347,7 @@ class Benchmark:
             self.rows.append(
                 Row(f"{what}: {label}", result[name], unit, reference, grows=True, target=target)
             )
+        self.keep()
 
 
 def arguments_of(line: list[str] | None) -> argparse.Namespace:
@@ -380,11 +383,12 @@ def run(options: argparse.Namespace, plan: Plan) -> Benchmark:
     clip = find_clip(options.clip, options.mattes)
     with tempfile.TemporaryDirectory(prefix="speed-", dir=options.scratch) as scratch:
         benchmark = Benchmark(clip, plan, device, Path(scratch))
+        if options.json:
+            benchmark.keep = lambda: options.json.write_text(json.dumps(report(benchmark), indent=1))
         for section in SECTIONS:
             if section in options.only.split(","):
                 benchmark.run(section)
-                if options.json:
-                    options.json.write_text(json.dumps(report(benchmark), indent=1))
+                benchmark.keep()
     print(f"Device: {describe_device(device)}\n")
     print(table(benchmark.rows, on_gpu=device.startswith("cuda")))
     runs = benchmark.found.get("quality")

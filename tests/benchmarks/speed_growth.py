@@ -34,7 +34,7 @@ def growth(arguments: Mapping[str, Any]) -> dict[str, Any]:
     learning_gib = peak_gib(device)
     # As in the daemon, where a training that has ended makes room for rendering.
     model = trainer.model.eval()
-    del trainer
+    trainer.release()
     renderer = Renderer(model, source)
     few = source.frames[:REPEATS]
     stack = strokes(source, 1)

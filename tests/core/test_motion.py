@@ -483,3 +483,15 @@ class TestSeparation:
         assert np.median(flow.forward[0, :30, :150, 0]) == pytest.approx(6, abs=0.3)
         whole = dis_flow(*frames)[40:80, 80:120, 0]
         assert np.abs(whole + 2).mean() > 2 * np.abs(object_x + 2).mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_gives_some_motion_and_no_error(seed):
+    """Nothing matches: normal equations without a solution must not end a training."""
+    random = np.random.default_rng(seed)
+    grey = random.integers(0, 255, (4, 64, 96), np.uint8)
+    mattes = np.zeros((4, 1, 64, 96), np.float32)
+    mattes[:, :, 16:32, 24:48] = 1.0
+    for motion in parametric_motion(flow_over_gaps(grey, mattes, gaps_for(4, 2)), mattes):
+        assert np.isfinite(motion.transforms).all()
+        assert (np.abs(np.linalg.det(motion.transforms)) > 0.1).all()

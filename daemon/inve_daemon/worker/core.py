@@ -126,9 +126,11 @@ class InveCore:
     def renderer_of(
         self, trainer: "Trainer", source: "ShotSource", texture_path: Callable[[str], Path]
     ) -> "Renderer":
-        """What a trainer has learned, ready to render; the trainer is not to go on."""
+        """What a trainer has learned, ready to render; the trainer cannot go on."""
         from inve_core.rendering import Renderer
 
+        # Its clip makes room for what is baked.
+        trainer.release()
         return Renderer(trainer.model.eval(), source, texture_path)
 
     def track(

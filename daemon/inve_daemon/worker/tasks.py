@@ -159,8 +159,6 @@ class Tasks:
             saving.close()
         saved = write(self._files, trainer.snapshot())
         renderer = self._core.renderer_of(trainer, source, self._files.path)
-        # Its part of the clip makes room for what is baked.
-        del trainer
         self._keep(args["shot"], saved.address, renderer)
         self._bake(task, renderer)
         total_s = round(time.monotonic() - started, 3)
