@@ -107,6 +107,8 @@ def test_whole_frames_as_on_a_cpu(bench, scale):
         assert abs(ours.touched - right.touched) <= 0.002 * right.touched + 5
         untouched = (ours.picture.pixels == right.picture.pixels).all(-1)
         assert untouched.any()
+        part = there.render(mixed_stack(bench), frame, scale=scale, region=(30, 20, 90, 50))
+        assert np.array_equal(part.picture.pixels, ours.picture.pixels[20:70, 30:120])
 
 
 def test_a_batch_is_its_frames_one_by_one(bench):
