@@ -54,13 +54,21 @@ class LayerMotion:
 
 def layer_masks(mattes: np.ndarray) -> np.ndarray:
     """Which video layer each pixel shows. [n, mattes, h, w] to [n, layers, h, w] bool, exclusive."""
-    covered = np.zeros(mattes.shape[:1] + mattes.shape[2:], bool)
-    masks = []
-    for layer in range(mattes.shape[1]):
-        inside = mattes[:, layer] > 0.5
-        masks.append(inside & ~covered)
-        covered |= inside
-    return np.stack([*masks, ~covered], 1)
+    count, fronts, height, width = mattes.shape
+    masks = np.empty((count, fronts + 1, height, width), bool)
+
+    def fill(i: int) -> None:
+        free = masks[i, fronts]
+        free[...] = True
+        for layer in range(fronts):
+            np.greater(mattes[i, layer], 0.5, out=masks[i, layer])
+            masks[i, layer] &= free
+            free &= ~masks[i, layer]
+
+    with mapped_in_threads(fill, range(count), usable_cores()) as done:
+        for _ in done:
+            pass
+    return masks
 
 
 def matches_of(
@@ -213,7 +221,9 @@ def parametric_motion(
 
     def motion(layer: int) -> LayerMotion:
         ground = layer == layers - 1
-        reference = count // 2 if ground else int(masks[:, layer].sum((1, 2)).argmax())
+        reference = (
+            count // 2 if ground else int(np.argmax([np.count_nonzero(mask) for mask in masks[:, layer]]))
+        )
         if identity or not flows:
             transforms, model = np.tile(np.eye(3), (count, 1, 1)), "identity"
         else:

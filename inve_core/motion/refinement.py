@@ -136,20 +136,18 @@ def equations(
     between = np.linalg.inv(transforms)[matches.target] @ transforms[matches.source]
     arrays = (between, basis, matches.start, matches.end, matches.usable)
     losses, blocks, slopes = (
-        one.cpu() for one in _blocks(unit, *(torch.from_numpy(one).to(device) for one in arrays))
+        one.cpu().numpy() for one in _blocks(unit, *(torch.from_numpy(one).to(device) for one in arrays))
     )
-    a, b = torch.from_numpy(matches.source), torch.from_numpy(matches.target)
-    normal = torch.zeros(count * count, free, free, dtype=torch.float64)
-    gradient = torch.zeros(count, free, dtype=torch.float64)
-    # On a CPU, where the order of additions is always the same.
+    a, b = matches.source, matches.target
+    normal, gradient = np.zeros((count, count, free, free)), np.zeros((count, free))
     for rows, first in ((a, slice(0, free)), (b, slice(free, None))):
-        gradient.index_add_(0, rows, slopes[:, first])
+        np.add.at(gradient, rows, slopes[:, first])
         for columns, second in ((a, slice(0, free)), (b, slice(free, None))):
-            normal.index_add_(0, rows * count + columns, blocks[:, first, second])
-    points = float(matches.usable.sum())
+            np.add.at(normal, (rows, columns), blocks[:, first, second])
+    points = matches.usable.sum()
     size = count * free
-    whole = normal.view(count, count, free, free).transpose(1, 2).reshape(size, size)
-    return float(losses.sum()) / points, (whole / points).numpy(), (gradient.view(size) / points).numpy()
+    whole = normal.transpose(0, 2, 1, 3).reshape(size, size)
+    return float(losses.sum() / points), whole / points, gradient.reshape(size) / points
 
 
 def _blocks(

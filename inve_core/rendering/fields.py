@@ -18,7 +18,7 @@ from inve_core.model import LayeredAtlas
 
 TILE = 64
 TILE_PIXELS = TILE * TILE
-POINTS_A_CALL = {"cpu": 1 << 16, "cuda": 1 << 20}
+POINTS_A_CALL = {"cpu": 1 << 16, "cuda": 1 << 21}
 BUDGET_BYTES = 1 << 30
 # Frames and sizes of which it is remembered what their tiles can show: a few kilobytes each.
 FRAMES_KNOWN = 512
@@ -138,16 +138,21 @@ class FieldCache:
         """
         if len(tiles) > self.capacity:
             raise ValueError(f"at most {self.capacity} tiles at once, got {len(tiles)}; ask for fewer.")
+        frame = self._home(size, tiles)
+        for plane in (*layers, *([self.model.layer_count] if visible else [])):
+            missing = tiles[~frame.ready[tiles, plane]]
+            for low in range(0, len(missing), self._tiles_a_call):
+                self._evaluate([(size, frame)], plane, missing[low : low + self._tiles_a_call])
+        return frame.slots[tiles]
+
+    def _home(self, size: FrameSize, tiles: TileIndices) -> _Frame:
+        """A frame, some of whose tiles have slots now."""
         frame = self._frame(size)
         homeless = tiles[frame.slots[tiles] < 0]
         if len(homeless):
             frame.slots[homeless] = self._take(len(homeless), frame, tiles)
             frame.ready[homeless] = False
-        for plane in (*layers, *([self.model.layer_count] if visible else [])):
-            missing = tiles[~frame.ready[tiles, plane]]
-            for low in range(0, len(missing), self._tiles_a_call):
-                self._evaluate(size, frame, plane, missing[low : low + self._tiles_a_call])
-        return frame.slots[tiles]
+        return frame
 
     def bake(self, sizes: Sequence[FrameSize], on_frame: Callable[[int], None] = lambda done: None) -> int:
         """Work out whole frames, in the order given, as many as fit side by side. Returns how many did.
@@ -160,13 +165,30 @@ class FieldCache:
         # Room for all of them at once: to grow step by step takes up to twice as much for a moment.
         if fitting and totals[fitting - 1] > len(self.uv):
             self._grow(int(totals[fitting - 1]))
-        for done, size in enumerate(sizes[:fitting], 1):
-            count = size.columns * size.rows
-            if size not in self._frames:
-                # What its tiles can show is known exactly in a moment, without a lattice.
-                self._know(size, TileBounds.unknown(count, self.model.layer_count))
-            self.slots(size, np.arange(count), range(self.model.layer_count))
-            on_frame(done)
+        done = 0
+        while done < fitting:
+            first = sizes[done]
+            count = first.columns * first.rows
+            tiles = np.arange(count)
+            # Frames of one size, as many as one call takes: each call costs a GPU more than a frame's values.
+            most = max(1, self._tiles_a_call // count)
+            several = []
+            for size in sizes[done : min(fitting, done + most)]:
+                if (size.width, size.height) != (first.width, first.height):
+                    break
+                if size not in self._frames:
+                    # What its tiles can show is known exactly in a moment, without a lattice.
+                    self._know(size, TileBounds.unknown(count, self.model.layer_count))
+                several.append((size, self._home(size, tiles)))
+            if all(not frame.ready.any() for _, frame in several) and count <= self._tiles_a_call:
+                for plane in range(self.model.layer_count + 1):
+                    self._evaluate(several, plane, tiles)
+            else:
+                for size, _ in several:
+                    self.slots(size, tiles, range(self.model.layer_count))
+            for _ in several:
+                done += 1
+                on_frame(done)
         return fitting
 
     def positions(self, size: FrameSize, layer: int, tiles: TileIndices) -> Tensor:
@@ -245,30 +267,37 @@ class FieldCache:
     # -- values ------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def _evaluate(self, size: FrameSize, frame: _Frame, plane: int, tiles: TileIndices) -> None:
+    def _evaluate(self, frames: list[tuple[FrameSize, _Frame]], plane: int, tiles: TileIndices) -> None:
+        """Work out the same tiles of frames of one size: a layer's positions, or last of all visibility."""
         self.generation += 1
-        model, grid = self.model, self.model.geometry.grid
+        model, grid, (size, _) = self.model, self.model.geometry.grid, frames[0]
         pixels = tile_pixels(size, tiles, model.device).view(-1, 2)
         factors = (grid.working_width / size.width, grid.working_height / size.height)
-        xy = pixels * pixels.new_tensor(factors)
-        t = torch.full((len(xy),), size.t, device=xy.device)
-        slots = torch.from_numpy(frame.slots[tiles]).to(model.device)
-        bounds = frame.bounds
+        xy = (pixels * pixels.new_tensor(factors)).repeat(len(frames), 1)
+        times = torch.tensor([one.t for one, _ in frames], device=xy.device)
+        t = times.repeat_interleave(len(pixels), output_size=len(xy))
+        homes = np.concatenate([frame.slots[tiles] for _, frame in frames])
+        slots = torch.from_numpy(homes).to(model.device)
         if plane == model.layer_count:
-            visible = snap(model.visibility(xy, t)).view(len(tiles), TILE, TILE, -1)
+            visible = snap(model.visibility(xy, t)).view(len(homes), TILE, TILE, -1)
             kept = (visible * FULL).round().to(torch.int16)
             self.visible[slots] = kept
-            bounds.seen[tiles] = (kept.amax((1, 2)) > 0).cpu().numpy()
+            found = (kept.amax((1, 2)) > 0).cpu().numpy()
         else:
-            uv = model.map(plane, xy, t).view(len(tiles), TILE, TILE, 2)
+            uv = model.map(plane, xy, t).view(len(homes), TILE, TILE, 2)
             self.uv[slots, plane] = uv
             # Where a network gives no number the tile may show anything.
             low, high = uv.amin((1, 2)).nan_to_num(nan=-1e30), uv.amax((1, 2)).nan_to_num(nan=1e30)
             footprint = pixel_area(uv).amax((1, 2)).sqrt()
-            exact = torch.cat((low, high, footprint[:, None]), 1).cpu().numpy()
-            bounds.low[tiles, plane], bounds.high[tiles, plane] = exact[:, :2], exact[:, 2:4]
-            bounds.footprint[tiles, plane] = exact[:, 4]
-        frame.ready[tiles, plane] = True
+            found = torch.cat((low, high, footprint[:, None]), 1).cpu().numpy()
+        for (_, frame), values in zip(frames, np.split(found, len(frames)), strict=True):
+            bounds = frame.bounds
+            if plane == model.layer_count:
+                bounds.seen[tiles] = values
+            else:
+                bounds.low[tiles, plane], bounds.high[tiles, plane] = values[:, :2], values[:, 2:4]
+                bounds.footprint[tiles, plane] = values[:, 4]
+            frame.ready[tiles, plane] = True
 
 
 def tile_pixels(size: FrameSize, tiles: TileIndices, device: torch.device) -> Tensor:

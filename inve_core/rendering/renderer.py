@@ -51,6 +51,9 @@ class Renderer:
         texture_path: turns a texture edit's `image` into a file.
         field_bytes: most memory for baked fields, on the model's device.
         plate_bytes: most memory for decoded plates.
+
+    Attributes:
+        on_gpu: whether frames are rendered the way that is best for a GPU; a CPU can go it, too.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Renderer:
         self._programs = Programs(model)
         self._plates = PlateCache(source, plate_bytes)
         self._device_plates = DevicePlates(model.device)
+        self.on_gpu = model.device.type == "cuda"
 
     # -- public ------------------------------------------------------------------------------------------
 
@@ -136,12 +140,11 @@ class Renderer:
         size = FrameSize(frame_index(self.model, frame), plate.spec.width, plate.spec.height)
         canvas = canvas_of(plate.spec)
         window = Window(canvas.x, canvas.y, canvas.width, canvas.height)
-        on_gpu = self.model.device.type == "cuda"
-        if on_gpu and any(layer.edits for layer in stack.layers):
+        if self.on_gpu and any(layer.edits for layer in stack.layers):
             # All tiles at once take a GPU less time than to find out which of them are wanted.
             self.fields.bake([size])
         steps = self._programs.steps(stack, apart=layers)
-        if on_gpu and not layers:
+        if self.on_gpu and not layers:
             pixels, touched = self._paint_on_gpu(steps, size, window, plate, frame, scale, whole)
             return Rendered(replace(plate, pixels=pixels), (), touched)
         pixels = plate.pixels.copy()
@@ -214,16 +217,14 @@ class Renderer:
         x, y = left - whole.spec.data_window[0], top - whole.spec.data_window[1]
         pixels = self._device_plates.get(frame, scale, whole)[y : y + height, x : x + width]
         touched = 0
-        part = self._reached(steps, size, window)
-        if part is not None:
+        if steps:
             pixels = pixels.clone()
-            inner = pixels[
-                part.y - top : part.y - top + part.height, part.x - left : part.x - left + part.width
-            ]
-            result, changed = self._on_canvas(steps, [size], part, inner[None].contiguous())
+            row, column = window.y - top, window.x - left
+            inner = pixels[row : row + window.height, column : column + window.width]
+            result, changed = self._on_canvas(steps, [size], window, inner[None].contiguous())
             inner.copy_(result[0])
             touched = int(changed.sum())
-        host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
+        host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=pixels.is_cuda)
         host.copy_(pixels)
         return host.numpy(), touched
 

@@ -153,6 +153,19 @@ class TestSameInEveryWay:
         assert np.array_equal(fresh.picture.pixels, again.picture.pixels)
         assert baked.fields.generation == generation
 
+    @pytest.mark.parametrize("scale", [1.0, 0.7])
+    def test_the_way_of_a_gpu(self, renderer, shot, scale):
+        stack = mixed_stack()
+        gpu = Renderer(shot.model, shot.source)
+        gpu.on_gpu = True
+        for frame, region in ((1004, None), (1004, None), (1006, (15, 10, 60, 40))):
+            right = renderer.render(stack, frame, scale=scale, region=region)
+            ours = gpu.render(stack, frame, scale=scale, region=region)
+            assert np.array_equal(ours.picture.pixels, right.picture.pixels)
+            assert ours.touched == right.touched > 0
+        untouched = gpu.render(EditStack(), 1005).picture.pixels
+        assert np.array_equal(untouched, shot.source.read(1005).pixels)
+
     def test_with_room_for_a_few_tiles_only(self, renderer, shot):
         stack = mixed_stack()
         whole = renderer.render(stack, 1004, scale=6.0)
