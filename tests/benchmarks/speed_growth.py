@@ -12,6 +12,7 @@ from speed_training import endless, iterations_per_s, loaded, peak_gib, plan_of,
 from inve_core.devices import resolve_device
 from inve_core.rendering import Renderer
 from inve_core.training import Trainer
+from inve_core.warm_up import warm_up
 
 
 def growth(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def growth(arguments: Mapping[str, Any]) -> dict[str, Any]:
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, limit_gib * 2**30 / total), device)
     settings = plan_of(arguments).settings
+    warm_up(device)
     started = time.perf_counter()
     source = source_of(arguments)
     clip = loaded(source, settings, device)

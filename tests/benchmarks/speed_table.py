@@ -68,6 +68,9 @@ def shown(value: float | None, unit: str) -> str:
     return f"{text} {unit}".strip()
 
 
+TITLES = {"psnr_db": "PSNR, dB", "matte_iou": "matte IoU", "flow_error_px": "flow error, px"}
+
+
 def write_curve(runs: dict[str, dict[str, Any]], path: Path, title: str) -> str | None:
     """Draw PSNR, flow error and IoU over the seconds since *Prepare*.
 
@@ -94,8 +97,8 @@ def write_curve(runs: dict[str, dict[str, Any]], path: Path, title: str) -> str 
             axis.plot([look["seconds"] for look in looks], [look[name] for look in looks], label=label)
         axis.axhline(mark, color="grey", linewidth=0.8, linestyle="--")
         axis.set_xlabel("seconds since Prepare")
-        axis.set_xscale("log")
-        axis.set_title(name)
+        axis.set_xlim(left=0)
+        axis.set_title(TITLES.get(name, name))
     axes[0].legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

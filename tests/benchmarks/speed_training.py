@@ -16,6 +16,7 @@ from inve_core.devices import resolve_device
 from inve_core.encodings.backends import grid_backend
 from inve_core.presets import TrainingSettings
 from inve_core.training import Trainer
+from inve_core.warm_up import warm_up
 
 Arguments = Mapping[str, Any]
 
@@ -95,6 +96,8 @@ def quality(arguments: Arguments) -> dict[str, Any]:
     """A child's measurement: from *Prepare* to the marks, and to the end unless it is only the reference."""
     device = resolve_device(arguments["device"])
     settings = plan_of(arguments).settings
+    # As a daemon's worker does when it starts.
+    warm_up(device)
     started = time.perf_counter()
     span = arguments["span"]
     source = open_source(arguments["frames"], arguments["mattes"], None if span is None else tuple(span))
