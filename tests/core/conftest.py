@@ -1,5 +1,10 @@
 """A small synthetic clip, on disk, in memory and learned: made once and shared by the tests of the core."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,3 +46,24 @@ def shot(tmp_path_factory: pytest.TempPathFactory, quick: TrainingSettings) -> S
     for _ in trainer.run():
         pass
     return Shot(truth, source, clip, trainer.model.eval(), trainer)
+
+
+@pytest.fixture
+def interpreted() -> Callable[[str], None]:
+    """Runs the functions `check_*` of a test file in a child that has Triton's interpreter on.
+
+    It must be switched on before Triton is imported, and stays on after that.
+    """
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("Triton is not installed here; make setup brings it on Linux on x86-64")
+
+    def run(file: str) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file]
+        command += ["-o", "python_functions=check_*", "-o", "python_classes=None"]
+        environment = os.environ | {"TRITON_INTERPRET": "1", "INVE_BACKEND": "triton", "OMP_NUM_THREADS": "1"}
+        root = Path(__file__).parents[2]
+        child = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
+        assert "skipped" not in child.stdout
+
+    return run

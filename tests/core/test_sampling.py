@@ -5,12 +5,7 @@ are the tests of that child.
 """
 
 import dataclasses
-import importlib.util
-import os
-import subprocess
-import sys
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +20,6 @@ from inve_core.sampling import RANDOM_BELOW, Sampler, Samples, gathered, places
 from inve_core.source import ShotSource
 from inve_core.training import Trainer
 
-ROOT = Path(__file__).parents[2]
 HEIGHT, WIDTH = 18, 26
 
 
@@ -398,14 +392,5 @@ def check_the_sampler_uses_the_kernel(kernels, monkeypatch):
     assert calls == ["drawn", "gathered"]
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
-)
-def test_the_kernel_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-o", "python_functions=check_*", "-o", "python_classes=None", str(Path(__file__))]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "INVE_BACKEND": "triton", "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
-    assert "skipped" not in child.stdout
+def test_the_kernel_in_the_interpreter(interpreted):
+    interpreted(__file__)

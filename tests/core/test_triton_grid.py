@@ -4,13 +4,9 @@ The interpreter must be switched on before Triton is imported and stays on after
 runs it: the functions `check_*` are the tests of that child.
 """
 
-import importlib.util
 import itertools
-import os
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,7 +16,6 @@ from inve_core.encodings.backends import GridBackend, grid_backend
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
 from inve_core.errors import DeviceError
 
-ROOT = Path(__file__).parents[2]
 GRIDS = [
     # Two dense levels, two hashed ones.
     GridSettings(dims=2, levels=4, features=2, log2_table=8, base=4, growth=2.0),
@@ -174,17 +169,8 @@ def check_the_grid_uses_the_kernels_for_single_precision(kernels, monkeypatch):
     assert isinstance(grid.double()(random_points(3, 2).double()), torch.Tensor)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
-)
-def test_kernels_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-o", "python_functions=check_*", str(Path(__file__))]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "INVE_BACKEND": "triton", "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
-    assert "skipped" not in child.stdout
+def test_kernels_in_the_interpreter(interpreted):
+    interpreted(__file__)
 
 
 @pytest.fixture

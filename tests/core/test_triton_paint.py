@@ -4,11 +4,7 @@ The interpreter must be switched on before Triton is imported, so that a child p
 `check_*` are the tests of that child.
 """
 
-import importlib.util
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +13,6 @@ from inve_core.encodings.backends import GridBackend
 from inve_core.rendering import backends, painting
 from inve_core.rendering.painting import Canvas
 
-ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 
 
@@ -104,17 +99,8 @@ def check_tiles_and_layers_that_are_not_active(kernel):
     assert torch.equal(expected.touched, actual.touched)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
-)
-def test_the_kernel_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-o", "python_functions=check_*", str(Path(__file__))]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
-    assert "skipped" not in child.stdout
+def test_the_kernel_in_the_interpreter(interpreted):
+    interpreted(__file__)
 
 
 def test_a_cpu_paints_with_torch():

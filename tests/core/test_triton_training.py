@@ -3,12 +3,7 @@
 As in `test_triton_grid`, the functions `check_*` are the tests of a child process with the interpreter on.
 """
 
-import importlib.util
-import os
-import subprocess
-import sys
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,8 +21,6 @@ from inve_core.presets import preset
 from inve_core.source import ShotSource
 from inve_core.synthetic import make_clip
 from inve_core.training import Trainer
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -190,14 +183,5 @@ def check_a_short_training(few_programs, tmp_path, monkeypatch):
     assert np.isfinite(trainer.report["psnr_db"])
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None,
-    reason="Triton is not installed here; make setup brings it on Linux on x86-64",
-)
-def test_kernels_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-o", "python_functions=check_*", str(Path(__file__))]
-    environment = os.environ | {"TRITON_INTERPRET": "1", "INVE_BACKEND": "triton", "OMP_NUM_THREADS": "1"}
-    child = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert child.returncode == 0, child.stdout[-6000:] + child.stderr[-2000:]
-    assert "skipped" not in child.stdout
+def test_kernels_in_the_interpreter(interpreted):
+    interpreted(__file__)
