@@ -1,6 +1,7 @@
 """Recording work on a GPU, to be launched again at once."""
 
 import contextlib
+import gc
 from collections.abc import Callable, Sequence
 
 import torch
@@ -33,6 +34,9 @@ def capture(
     with torch.cuda.stream(stream):
         # Relaxed: kernels' own libraries may allocate while they are recorded.
         graph.capture_begin(capture_error_mode="relaxed")
+        # A collection might let go of another graph meanwhile, which a recording does not survive.
+        collects = gc.isenabled()
+        gc.disable()
         try:
             result = work()
         except BaseException:
@@ -40,6 +44,9 @@ def capture(
             with contextlib.suppress(RuntimeError):
                 graph.capture_end()
             raise
+        finally:
+            if collects:
+                gc.enable()
         graph.capture_end()
     torch.cuda.current_stream().wait_stream(stream)
     return graph, result

@@ -1,6 +1,7 @@
 """How good a learned atlas is, measured on fixed random samples of its own clip."""
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
 
 import torch
@@ -137,6 +138,7 @@ class Looks:
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._sums: Tensor | None = None
+        self._eager_only = False
 
     def __call__(self) -> Quality:
         """Measure the model as it is now."""
@@ -144,10 +146,22 @@ class Looks:
             # The first time eagerly: kernels are compiled at their first use.
             self._sums = self._tally.take()
         else:
+            if self._graph is None and not self._eager_only:
+                self._capture(self._stream)
             if self._graph is None:
-                self._graph, self._sums = capture(self._tally.take, self._stream)
-            self._graph.replay()
+                self._sums = self._tally.take()
+            else:
+                self._graph.replay()
         return self._tally.quality(self._sums)
+
+    def _capture(self, stream: torch.cuda.Stream) -> None:
+        try:
+            self._graph, self._sums = capture(self._tally.take, stream)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            warnings.warn(f"looks at the quality go on without a CUDA graph: {error}", stacklevel=2)
+            self._eager_only = True
 
 
 @torch.no_grad()

@@ -357,9 +357,13 @@ class Trainer:
         }
 
     def release(self) -> None:
-        """Give back the clip's and the optimisers' memory. The model stays; there are no more steps."""
+        """Give back the clip's and the optimisers' memory; twice does no harm.
+
+        The model stays; there are no more steps.
+        """
         # They know each other, and would otherwise stay until the garbage collector comes by.
-        del self.sampler, self.forward_step, self.inverse_step, self._look, self._good_weights
+        for name in ("sampler", "forward_step", "inverse_step", "_look", "_good_weights"):
+            self.__dict__.pop(name, None)
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint that `resume` and `checkpoint.load_model` take.

@@ -1,5 +1,7 @@
 """Everything that a GPU does for the first time, done before anybody waits for it."""
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -36,7 +38,11 @@ def warm_up(device: str) -> None:
         if device.startswith("cuda"):
             for kind in (torch.float16, torch.float32):
                 warm_up_painting(torch.device(device), 2, kind)
-            _rehearse(device)
+            try:
+                _rehearse(device)
+            # It only saves time later; what cannot work will say so when it is wanted.
+            except Exception as error:  # noqa: BLE001
+                warnings.warn(f"{device} could not be warmed up: {error}", RuntimeWarning, stacklevel=2)
 
 
 def _rehearse(device: str) -> None:

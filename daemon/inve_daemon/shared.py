@@ -60,8 +60,13 @@ class SharedPictures:
     def tick(self) -> None:
         """Remove what nobody has fetched in time, and forget what was fetched."""
         now = time.monotonic()
-        while self._waiting and (self._waiting[0][0] < now or not self._waiting[0][1].exists()):
-            self._waiting.popleft()[1].unlink(missing_ok=True)
+        kept: deque[tuple[float, Path, int]] = deque()
+        for until, path, size in self._waiting:
+            if until < now:
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                kept.append((until, path, size))
+        self._waiting = kept
 
     def close(self) -> None:
         """Remove everything."""

@@ -4,6 +4,7 @@ import bisect
 import itertools
 import os
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +62,8 @@ class MovieReader:
             MediaError: if the file is missing, no movie, empty, too large or high dynamic range.
         """
         self._path = require_regular_file(path, "movie")
+        # There is one decoder, at one place in the movie.
+        self._lock = threading.Lock()
         try:
             self._container = av.open(f"file:{self._path}", options=dict(_OPEN_OPTIONS))
         except (av.error.FFmpegError, UnicodeError) as error:
@@ -131,7 +134,8 @@ class MovieReader:
         Raises:
             MediaError: if there is no such frame, or it or one it builds on is damaged.
         """
-        return self._picture(self._codes(index))
+        with self._lock:
+            return self._picture(self._codes(index))
 
     def read_matte(self, index: int) -> npt.NDArray[np.float32]:
         """Read one frame as a matte: its first channel as coverage, with no colour curve.
@@ -142,7 +146,8 @@ class MovieReader:
         Raises:
             MediaError: as `read`.
         """
-        codes = self._codes(index)
+        with self._lock:
+            codes = self._codes(index)
         return codes[..., 0].astype(np.float32) / np.float32(_top(codes))
 
     def _codes(self, index: int) -> npt.NDArray[Any]:

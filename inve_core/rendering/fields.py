@@ -161,7 +161,7 @@ class FieldCache:
             on_frame: called after each, with how many there are by then; may raise to end it.
         """
         totals = np.cumsum([size.columns * size.rows for size in sizes])
-        fitting = int((totals <= self.capacity).sum())
+        fitting = min(FRAMES_KNOWN, int((totals <= self.capacity).sum()))
         # Room for all of them at once: to grow step by step takes up to twice as much for a moment.
         if fitting and totals[fitting - 1] > len(self.uv):
             self._grow(int(totals[fitting - 1]))
@@ -203,6 +203,8 @@ class FieldCache:
 
     def has_room(self, size: FrameSize) -> bool:
         """Whether a frame's tiles fit in without any other's giving way."""
+        if size not in self._frames and len(self._frames) >= FRAMES_KNOWN:
+            return False
         room = len(self._free) + self.capacity - len(self.uv)
         return int((self._frame(size).slots < 0).sum()) <= room
 
@@ -252,11 +254,10 @@ class FieldCache:
 
     def _grow(self, slots: int) -> None:
         have = len(self.uv)
-        for name in ("uv", "visible"):
-            old: Tensor = getattr(self, name)
-            new = old.new_empty(slots, *old.shape[1:])
-            new[:have] = old
-            setattr(self, name, new)
+        # Both are there before either is used: there may not be room for the second.
+        uv, visible = (old.new_empty(slots, *old.shape[1:]) for old in (self.uv, self.visible))
+        uv[:have], visible[:have] = self.uv, self.visible
+        self.uv, self.visible = uv, visible
         self._free[:0] = range(slots - 1, have - 1, -1)
 
     def _drop(self, frame: _Frame, which: npt.NDArray[np.bool_] | None = None) -> None:

@@ -139,9 +139,11 @@ class TableStep:
                 fields.slots(size, tiles[active[:, k]], (k,))
             # Now that their pixels are worked out their span is known exactly.
             footprint = fields.bounds(size).footprint[tiles][active].max(initial=0.0)
-            if footprint <= table.footprint_px or exponent >= LARGEST_FOOTPRINT:
+            needed = _exponent(float(footprint))
+            # A span just above the table's is within rounding of it.
+            if footprint <= table.footprint_px or needed <= exponent:
                 break
-            exponent = _exponent(float(footprint))
+            exponent = needed
         kept = active.any(1)
         tiles, active = tiles[kept], active[kept]
         corners = size.corners(tiles) - (window.x, window.y)

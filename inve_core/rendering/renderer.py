@@ -106,12 +106,13 @@ class Renderer:
         return FrameSize(frame_index(self.model, frame), width, height)
 
     def prefetch(self, frame: int, scale: float = 1.0) -> None:
-        """Read a frame's plate ahead; may be called from any thread.
+        """Read a frame's plate ahead, in any thread. A movie is best read in order, and is not read ahead.
 
         Raises:
             MediaError: it cannot be read.
         """
-        self._plates.read(frame, scale)
+        if not self.source.has_movie:
+            self._plates.read(frame, scale)
 
     @torch.no_grad()
     def render(
@@ -278,11 +279,12 @@ class Renderer:
         plates = torch.from_numpy(np.ascontiguousarray(view)).to(self.model.device)[None]
         current = plates.float()
         touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
+        # By name, which no two layers share: the steps may be those of an equal stack that came before.
         by_layer = {
-            id(step.layer if isinstance(step, TextureStep) else step.layers[0]): step for step in steps
+            (step.layer if isinstance(step, TextureStep) else step.layers[0]).name: step for step in steps
         }
         for layer in stack.layers:
-            step, painted = by_layer.get(id(layer)), None
+            step, painted = by_layer.get(layer.name), None
             if step is not None:
                 painted = torch.zeros_like(current)
                 self._run(step, [size], window, Canvas(current, touched, painted))

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -122,6 +123,16 @@ def test_any_order_gives_the_same_frames(tmp_path: Path, b_frames: int) -> None:
         assert [level(reader, index) for index in order] == order
     with MovieReader(path) as fresh:
         assert level(fresh, 17) == 17
+
+
+def test_several_threads_read_one_movie(tmp_path: Path) -> None:
+    frames = moving(24)
+    with MovieReader(encode(tmp_path / "a.mkv", frames)) as reader:
+        alone = [reader.read(index).pixels for index in range(24)]
+        order = [(7 * number) % 24 for number in range(96)]
+        with ThreadPoolExecutor(5) as pool:
+            together = list(pool.map(lambda index: reader.read(index).pixels, order))
+    assert all(np.array_equal(one, alone[index]) for one, index in zip(together, order, strict=True))
 
 
 def test_a_long_jump_seeks(tmp_path: Path) -> None:

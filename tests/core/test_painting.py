@@ -1,10 +1,11 @@
 """Tables of segments, baked fields and tile selection against edits painted one by one on every pixel."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
-from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture
+from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
 from inve_core.rendering import Renderer, chains, program, reference, strokes, table
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
 from inve_core.rendering.plate import scaled
@@ -165,6 +166,25 @@ class TestSameInEveryWay:
             assert ours.touched == right.touched > 0
         untouched = gpu.render(EditStack(), 1005).picture.pixels
         assert np.array_equal(untouched, shot.source.read(1005).pixels)
+
+    def test_a_span_just_above_a_power_of_two(self, renderer):
+        """Rounding must not keep the renderer looking for a table that holds for it."""
+        stack, size = mixed_stack(), FrameSize(3, WIDTH, HEIGHT)
+        renderer.bake([1004])
+        right = renderer.render(stack, 1004).picture.pixels
+        fresh = Renderer(renderer.model, renderer.source)
+        fresh.bake([1004])
+        fresh.fields.bounds(size).footprint[...] = np.float32(1.0000005)
+        difference = fresh.render(stack, 1004).picture.pixels.astype(np.float32) - right.astype(np.float32)
+        assert np.abs(difference).max() < 1e-3
+
+    def test_parts_of_an_equal_stack_that_was_decoded_again(self, renderer):
+        first = renderer.render(mixed_stack(), 1004, layers=True)
+        renderer.render(EditStack(), 1004, layers=True)
+        again = renderer.render(parse_stack(msgspec.json.encode(mixed_stack())), 1004, layers=True)
+        assert again.touched == first.touched > 0
+        for one, other in zip(first.parts, again.parts, strict=True):
+            assert np.array_equal(one.pixels, other.pixels)
 
     def test_with_room_for_a_few_tiles_only(self, renderer, shot):
         stack = mixed_stack()

@@ -81,6 +81,9 @@ class FakeTrainer:
     def snapshot(self, moments: bool = True) -> "FakeSnapshot":
         return FakeSnapshot(self.seed, self.iteration, self.report, moments)
 
+    def release(self) -> None:
+        self.released = True
+
 
 @dataclass(frozen=True)
 class FakeSnapshot:
@@ -105,8 +108,8 @@ class FakeRendered:
 
 
 class FakeRenderer:
-    def __init__(self, folder: Path, source: Any, texture_path: Any) -> None:
-        self.iteration = json.loads((folder / "checkpoint.json").read_text())["iteration"]
+    def __init__(self, iteration: int, source: Any, texture_path: Any) -> None:
+        self.iteration = iteration
         self.source, self.texture_path = source, texture_path
 
     def render(self, stack: Any, frame: int, **options: Any) -> FakeRendered:
@@ -142,7 +145,11 @@ class FakeCore(InveCore):
         return FakeTrainer(options["seed"], options["preset"], options["resume"])
 
     def renderer(self, folder: Path, source: Any, device: str, texture_path: Any) -> FakeRenderer:
-        return FakeRenderer(folder, source, texture_path)
+        iteration = json.loads((folder / "checkpoint.json").read_text())["iteration"]
+        return FakeRenderer(iteration, source, texture_path)
+
+    def renderer_of(self, trainer: Any, source: Any, texture_path: Any) -> FakeRenderer:
+        return FakeRenderer(trainer.iteration, source, texture_path)
 
     def track(self, renderer: Any, points: list[dict[str, Any]], frames: list[int] | None) -> dict[str, Any]:
         frames = list(renderer.source.frames) if frames is None else frames

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,16 +36,24 @@ def files(tmp_path: Path) -> ContentFiles:
 
 
 def train(
-    files: ContentFiles, pace: TrainingPace, iterations: int, resume: str | None = None
+    files: ContentFiles,
+    pace: TrainingPace,
+    iterations: int,
+    resume: str | None = None,
+    core: Core | None = None,
+    device: str = "cpu",
+    told: list[Message] | None = None,
 ) -> list[Message]:
     """What the worker tells of a training, its result last."""
-    told: list[Message] = []
+    told = [] if told is None else told
     scheduler = Scheduler(lambda block: None, lambda task, error: None)
-    tasks = Tasks(Core(), files, "cpu", scheduler, pace)
+    tasks = Tasks(core or Core(), files, device, scheduler, pace)
     source = {"frames": [1, 2], "frames_pattern": "", "matte_patterns": []}
     settings = {"preset": "fast", "working_size": None, "seed": iterations, "resume": resume}
     steps = tasks.start(
-        "train", Task(1, told.append, long=True), {"source": source, "folders": [], **settings}
+        "train",
+        Task(1, told.append, long=True),
+        {"shot": "s", "source": source, "folders": [], **settings},
     )
     while True:
         try:
@@ -55,7 +64,8 @@ def train(
 
 def test_the_first_checkpoint_is_light_and_the_next_ones_are_whole(files: ContentFiles) -> None:
     *told, result = train(files, TrainingPace(first_save_s=0.05, save_every_s=0.05), 60)
-    saved = [message for message in told if message["event"] == "checkpoint"]
+    *saved, last = [message for message in told if message["event"] == "checkpoint"]
+    assert last["address"] == result["model"]
     assert len(saved) >= 3
     whole = [(files.path(message["address"]) / "trainer.safetensors").exists() for message in saved]
     assert whole == [False] + [True] * (len(saved) - 1)
@@ -74,7 +84,40 @@ def test_nothing_is_saved_before_a_look_says_how_good_it_is(files: ContentFiles,
     monkeypatch.setattr("daemon_fakes.SHOWN_FROM", 30)
     *told, _ = train(files, TrainingPace(first_save_s=0.0, save_every_s=9.0), 60)
     saved = [message for message in told if message["event"] == "checkpoint"]
-    assert [message["report"]["iterations"] for message in saved] == [30]
+    # What is learned in the end is told of before it is the result.
+    assert [message["report"]["iterations"] for message in saved] == [30, 60]
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), errors.Cancelled("The job was cancelled.")])
+def test_what_is_learned_survives_baking(files: ContentFiles, error: Exception) -> None:
+    class Unbakeable:
+        source = SimpleNamespace(frames=[1, 2])
+        cleared = False
+
+        def bake(self, on_frame: Any) -> int:
+            on_frame(1)
+            raise error
+
+        @property
+        def fields(self) -> Any:
+            return SimpleNamespace(clear=lambda: setattr(self, "cleared", True))
+
+    renderer = Unbakeable()
+
+    class NoBakingCore(Core):
+        def renderer_of(self, *args: Any) -> Any:
+            return renderer
+
+    told: list[Message] = []
+    if isinstance(error, errors.Cancelled):
+        with pytest.raises(errors.Cancelled):
+            train(files, TrainingPace(9.0, 9.0), 5, core=NoBakingCore(), device="cuda:0", told=told)
+        assert told[-2]["event"] == "checkpoint"
+        return
+    *_, result = train(files, TrainingPace(9.0, 9.0), 5, core=NoBakingCore(), device="cuda:0", told=told)
+    assert renderer.cleared
+    assert "no room" in result["warnings"][0]
+    assert result["report"]["iterations"] == 5
 
 
 class SlowSnapshot(FakeSnapshot):

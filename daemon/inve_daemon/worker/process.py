@@ -109,6 +109,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001
             log.error("the backend could not be chosen: %s", "".join(traceback.format_exception(error)))
             passed_over = [to_client_error(error).message]
+        # As in `run`, for what came since, less what was of use to the warming up alone.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
         # A daemon that is gone is noticed where its orders are read.
         with contextlib.suppress(OSError):
             self._sender.send({"event": "backend", "backend": name, "passed_over": passed_over})

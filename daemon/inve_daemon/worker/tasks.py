@@ -1,17 +1,26 @@
 """What the worker can do, each thing as a generator that yields where others may have their turn."""
 
 import functools
+import gc
 import hashlib
+import logging
 import math
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from inve_client.errors import CheckpointError, PathRefused, StorageError, TooLarge
+from inve_client.errors import (
+    Cancelled,
+    CheckpointError,
+    Interrupted,
+    PathRefused,
+    StorageError,
+    TooLarge,
+)
 from inve_core.errors import CheckpointError as CoreCheckpointError
 from inve_core.errors import StorageError as CoreStorageError
 from inve_daemon.pipe import Message
@@ -19,7 +28,7 @@ from inve_daemon.roots import Roots
 from inve_daemon.store.files import ContentFiles
 from inve_daemon.worker.core import InveCore
 from inve_daemon.worker.rendering import MAX_INLINE_BYTES, FileRendering, render_inline, render_options
-from inve_daemon.worker.saving import Saving, write
+from inve_daemon.worker.saving import Saved, Saving, write
 from inve_daemon.worker.scheduler import Scheduler, Steps, Task
 
 if TYPE_CHECKING:
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
     from inve_core.rendering import Rendered, Renderer
     from inve_core.source import ShotSource
     from inve_core.training import Trainer
+
+log = logging.getLogger("inve.worker")
 
 MAX_MODELS = 4
 """Models kept loaded; the least recently used goes first."""
@@ -70,6 +81,8 @@ class Tasks:
         self._pace = pace
         self._models: OrderedDict[tuple[str, str], Renderer] = OrderedDict()
         self._stack: tuple[bytes, EditStack] | None = None
+        # By shot, the address of what was learned to its end here.
+        self._learned: dict[str, str] = {}
 
     def start(self, op: str, task: Task, args: Message) -> Steps:
         """The generator of an order."""
@@ -114,6 +127,7 @@ class Tasks:
         return self._core.source(values)
 
     def _forget(self, task: Task, args: Message) -> Steps:
+        self._learned.pop(args["shot"], None)
         for key in [key for key in self._models if key[0] == args["shot"]]:
             del self._models[key]
         yield
@@ -127,6 +141,29 @@ class Tasks:
         yield
         warnings: list[str] = []
         trainer = self._trainer(task, args, source, warnings)
+        try:
+            saved = yield from self._learn(task, args, trainer, warnings)
+            renderer = self._core.renderer_of(trainer, source, self._files.path)
+        finally:
+            trainer.release()
+        # What is learned is safe, whatever comes of the rest.
+        task.tell("checkpoint", address=saved.address, report=finite(saved.report))
+        self._bake(task, renderer, warnings)
+        # Not before: who paints meanwhile does so on the last checkpoint, whose renderer this one replaces.
+        self._learned[args["shot"]] = saved.address
+        self._keep(args["shot"], saved.address, renderer)
+        total_s = round(time.monotonic() - started, 3)
+        return {
+            "model": saved.address,
+            "report": finite(saved.report),
+            "total_s": total_s,
+            "warnings": warnings,
+        }
+
+    def _learn(
+        self, task: Task, args: Message, trainer: "Trainer", warnings: list[str]
+    ) -> Generator[None, None, Saved]:
+        """Train to the end, saving now and then; returns what was saved last."""
         # A resumed shot is editable, and has a better checkpoint than one without the optimisers' moments.
         editable = args["resume"] is not None
         next_save = time.monotonic() + (self._pace.save_every_s if editable else self._pace.first_save_s)
@@ -157,17 +194,7 @@ class Tasks:
             self._tell_saved(task, saving, warnings, wait=True)
         finally:
             saving.close()
-        saved = write(self._files, trainer.snapshot())
-        renderer = self._core.renderer_of(trainer, source, self._files.path)
-        self._keep(args["shot"], saved.address, renderer)
-        self._bake(task, renderer)
-        total_s = round(time.monotonic() - started, 3)
-        return {
-            "model": saved.address,
-            "report": finite(saved.report),
-            "total_s": total_s,
-            "warnings": warnings,
-        }
+        return write(self._files, trainer.snapshot())
 
     def _trainer(self, task: Task, args: Message, source: "ShotSource", warnings: list[str]) -> "Trainer":
         def on_progress(stage: str, done: int, total: int) -> None:
@@ -191,6 +218,8 @@ class Tasks:
             return make(self._files.path(args["resume"]))
         except (CheckpointError, CoreCheckpointError) as error:
             warnings.append(f"Training began anew, its checkpoint cannot be used: {error}")
+        # The clip of the trainer that could not be made.
+        gc.collect()
         return make(None)
 
     def _tell_saved(self, task: Task, saving: Saving, warnings: list[str], *, wait: bool = False) -> None:
@@ -218,14 +247,19 @@ class Tasks:
         return found
 
     def _keep(self, shot: str, address: str, renderer: "Renderer") -> None:
-        """Keep a model loaded; a newer one of the shot takes the older one's place."""
+        """Keep a model loaded; a newer one of the shot takes the older one's place.
+
+        But for the last one that was learned to its end: an order that was on its way then may still ask for
+        the one before.
+        """
         for old in [old for old in self._models if old[0] == shot]:
-            del self._models[old]
+            if old[1] != self._learned.get(shot):
+                del self._models[old]
         self._models[shot, address] = renderer
         while len(self._models) > MAX_MODELS:
             self._models.popitem(last=False)
 
-    def _bake(self, task: Task, renderer: "Renderer") -> None:
+    def _bake(self, task: Task, renderer: "Renderer", warnings: list[str]) -> None:
         """Work out what frames are painted from, where that takes a moment: on a GPU.
 
         A CPU takes longer for all frames than anyone waits, and works out what an edit touches when it comes.
@@ -235,10 +269,18 @@ class Tasks:
         count = len(renderer.source.frames)
 
         def on_frame(done: int) -> None:
-            task.report("baking", iteration=done, iterations=count, losses={}, warnings=[])
+            task.report("baking", iteration=done, iterations=count, losses={}, warnings=warnings)
             self._scheduler.breathe(task)
 
-        renderer.bake(on_frame=on_frame)
+        try:
+            renderer.bake(on_frame=on_frame)
+        except (Cancelled, Interrupted):
+            raise
+        # The shot is learned; frames that are not baked are worked out when they are asked for.
+        except Exception as error:  # noqa: BLE001
+            log.warning("baking ended early: %s", error)
+            warnings.append(f"Frames could not be baked, the first edit on each will take longer: {error}")
+            renderer.fields.clear()
 
     def _backend(self) -> str:
         name, _ = self._core.backend(self._device)
@@ -252,10 +294,10 @@ class Tasks:
         return self._stack[1]
 
     def _render(self, task: Task, args: Message) -> Steps:
-        renderer = self._renderer(args)
+        renderer, backend = self._renderer(args), self._backend()
         yield
         answer = yield from render_inline(self._core, self._frame_renderer(renderer, args), args)
-        return {**answer, "backend": self._backend()}
+        return {**answer, "backend": backend}
 
     def _frame_renderer(self, renderer: "Renderer", args: Message) -> "Callable[[int], Rendered]":
         """Renders a frame as an order wants it."""
