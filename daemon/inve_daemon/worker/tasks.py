@@ -237,7 +237,9 @@ class Tasks:
     def _renderer(self, args: Message) -> "Renderer":
         key = (args["shot"], args["model"])
         found = self._models.get(key)
-        if found is None:
+        moved = any(os.path.realpath(folder) != folder for folder in args["folders"])
+        # Where a folder has become a link since, the files are looked at again, and refused.
+        if found is None or moved:
             source = self._source(args)
             found = self._core.renderer(
                 self._files.path(args["model"]), source, self._device, self._files.path
@@ -301,8 +303,8 @@ class Tasks:
 
     def _frame_renderer(self, renderer: "Renderer", args: Message) -> "Callable[[int], Rendered]":
         """Renders a frame as an order wants it."""
-        options = render_options(args)
-        return lambda frame: renderer.render(self._edits(args), frame, **options)
+        stack, options = self._edits(args), render_options(args)
+        return lambda frame: renderer.render(stack, frame, **options)
 
     def _render_files(self, task: Task, args: Message) -> Steps:
         roots = Roots(args["roots"])
