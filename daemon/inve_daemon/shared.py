@@ -40,6 +40,7 @@ class SharedPictures:
     def __init__(self, store: Path, memory: Path = Path(MEMORY)) -> None:
         self._waiting: deque[tuple[float, Path, int]] = deque()
         found = _own_folder(store, memory) if sys.platform == "linux" and memory.is_dir() else None
+        self._next_sweep = 0.0
         self._folder: Path | None = None
         self._lock: int | None = None
         if found is not None:
@@ -67,6 +68,18 @@ class SharedPictures:
             elif path.exists():
                 kept.append((until, path, size))
         self._waiting = kept
+        if self._folder is not None and now >= self._next_sweep:
+            self._next_sweep = now + KEEP_S
+            self._sweep(self._folder)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what a worker that died in the middle of an answer left behind."""
+        waiting = {path for _, path, _ in self._waiting}
+        for path in folder.iterdir():
+            # A file goes when whoever asked for it has mapped it, and may do so while this looks.
+            with contextlib.suppress(FileNotFoundError):
+                if path not in waiting and time.time() - path.stat().st_mtime > 2 * KEEP_S:
+                    path.unlink()
 
     def close(self) -> None:
         """Remove everything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,21 @@ def test_what_nobody_fetches_goes_and_too_much_is_not_kept(
     monkeypatch.setattr(shared.time, "monotonic", lambda: 1e12)
     pictures.tick()
     assert not paths[1].exists()
+
+
+def test_what_a_dead_worker_left_goes(tmp_path: Path) -> None:
+    pictures = SharedPictures(tmp_path / "store", tmp_path)
+    folder = Path(pictures.folder() or "")
+    old, fresh, waiting = (folder / name for name in ("old.exr", ".new.exr", "waiting.exr"))
+    for path in (old, fresh, waiting):
+        path.write_bytes(b"x")
+    long_ago = time.time() - 10 * shared.KEEP_S
+    for path in (old, waiting):
+        os.utime(path, (long_ago, long_ago))
+    pictures.gave([str(waiting)], [1])
+    pictures.tick()
+    assert sorted(path.name for path in folder.iterdir()) == [".new.exr", "waiting.exr"]
+    pictures.close()
 
 
 def test_only_a_daemon_s_pictures_are_taken(tmp_path: Path) -> None:
