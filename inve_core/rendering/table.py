@@ -106,6 +106,7 @@ class PaintTable:
     starts: npt.NDArray[np.int32]
     entries: npt.NDArray[np.int32]
     _copies: dict[tuple[str, torch.device], tuple[Tensor, ...]] = field(default_factory=dict, init=False)
+    _sums: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -124,21 +125,21 @@ class PaintTable:
         begins = np.concatenate(([0], ends))
         return np.searchsorted(begins, self.starts), begins, self.entries[begins[:-1], 1].astype(np.int64)
 
-    @cached_property
-    def _summed(self) -> list[npt.NDArray[np.int32]]:
-        """For each video layer the number of occupied cells above and left of each corner."""
-        occupied = np.diff(self.starts) > 0
-        tables = []
-        for grid in self.grids:
-            cells = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
+    def _summed(self, layer: int) -> npt.NDArray[np.int32]:
+        """Number of a video layer's occupied cells above and left of each corner."""
+        if layer not in self._sums:
+            grid = self.grids[layer]
+            starts = self.starts[grid.first : grid.first + grid.cells + 1]
+            occupied = (starts[1:] > starts[:-1]).reshape(grid.rows, grid.columns)
             table = np.zeros((grid.rows + 1, grid.columns + 1), np.int32)
-            table[1:, 1:] = cells.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
-            tables.append(table)
-        return tables
+            np.cumsum(occupied, 0, out=table[1:, 1:])
+            np.cumsum(table[1:, 1:], 1, out=table[1:, 1:])
+            self._sums[layer] = table
+        return self._sums[layer]
 
     def reaches(self, layer: int, low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
         """Whether boxes of atlas pixels, corners [n, 2], hold a cell that some edit reaches into."""
-        grid, table = self.grids[layer], self._summed[layer]
+        grid, table = self.grids[layer], self._summed(layer)
         x0, x1 = grid.column(low[:, 0]), grid.column(high[:, 0]) + 1
         y0, y1 = grid.row(low[:, 1]), grid.row(high[:, 1]) + 1
         return table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] > 0
@@ -258,12 +259,12 @@ def build_table(
     last = np.ones(len(cells), bool)
     last[:-1] = (cells[1:] != cells[:-1]) | (edits[1:] >> EDIT_SHIFT != edits[:-1] >> EDIT_SHIFT)
     edits = (edits + (had << EDIT_SHIFT)) | np.where(last, LAST, 0)
-    # Edits further up go behind what a cell has already.
-    entries = np.insert(
-        below.entries, below.starts[cells + 1], np.stack((numbers, edits), 1).astype(np.int32), axis=0
-    )
-    added = np.searchsorted(cells, np.arange(len(below.starts)))
-    starts = (below.starts + added).astype(np.int32)
+    # Edits further up go behind what a cell has already. One number for an entry's two makes that twice as fast.
+    entries = np.stack((numbers, edits), 1).astype(np.int32).view(np.int64)[:, 0]
+    entries = np.insert(below.entries.view(np.int64)[:, 0], below.starts[cells + 1], entries)
+    entries = entries.view(np.int32).reshape(-1, 2)
+    starts = below.starts.copy()
+    starts[1:] += np.cumsum(np.bincount(cells, minlength=len(starts) - 1), dtype=np.int32)
     return PaintTable(grids, footprint_px, np.concatenate((below.edits, rows)), segments, starts, entries)
 
 

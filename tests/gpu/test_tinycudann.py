@@ -70,8 +70,9 @@ def test_agrees_in_values_and_gradients(settings, n, half):
         )
     )
     # A position differs by the rounding of scale times input, which the finest levels see most of. In half
-    # each of a row's additions is rounded, and 100 000 points put thousands into one row.
-    most = (2e-3, 2e-2) if half else (2e-4, 1e-3)
+    # each of a row's additions is rounded, and 100 000 points put thousands into one row: 1 % of its sum on
+    # average, three times that in the worst row.
+    most = (2e-3, 5e-2) if half else (2e-4, 1e-3)
     assert values.max() <= most[0]
     assert table.max() <= most[1]
     # Points within rounding of a vertex may count as on its other side, where the slope is another.
