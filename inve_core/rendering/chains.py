@@ -13,12 +13,11 @@ import numpy.typing as npt
 import torch
 
 from inve_core.coordinates import determinant
-from inve_core.edits import Adjustment, Stroke
+from inve_core.edits import Adjustment, Line
 from inve_core.model import LayeredAtlas
 from inve_core.rendering import strokes
 from inve_core.tracking import frame_index, layer_index
 
-Line = Stroke | Adjustment
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 

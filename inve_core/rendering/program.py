@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from inve_core.edits import EditLayer, EditStack, Texture
+from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
-from inve_core.rendering.chains import Line, LineMapper, MappedLine
+from inve_core.rendering.chains import LineMapper, MappedLine
 from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Work
 from inve_core.rendering.table import (

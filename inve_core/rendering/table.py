@@ -15,11 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inve_core.edits import Adjustment, EditLayer, Stroke
+from inve_core.edits import Adjustment, EditLayer, Line, Stroke
 from inve_core.media.colour import LUMA
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.adjustments import hue_matrix, is_identity
-from inve_core.rendering.chains import END, SCALE, SEGMENT_FLOATS, SPREAD, START, Line, MappedLine
+from inve_core.rendering.chains import END, SCALE, SEGMENT_FLOATS, SPREAD, START, MappedLine
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]

@@ -263,7 +263,7 @@ def test_given_ids_are_kept_and_not_given_again(document: dict[str, Any]) -> Non
 # --- what is refused --------------------------------------------------------------------------------------
 
 REFUSED = [
-    ("version", 2, "`version` must be 1, got 2"),
+    ("version", 3, "`version` must be 1 to 2, got 3"),
     ("version", "1", "`version`"),
     ("colour", "red", "`colour` is not a known field"),
     ("layers", {}, "`layers` must be list"),
