@@ -8,6 +8,15 @@ import torch
 from torch import Tensor
 
 
+def aside(work: Callable[[], Tensor], stream: torch.cuda.Stream) -> Tensor:
+    """Do work on a stream, after what the current one has been given, and have that one wait for it."""
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        result = work()
+    torch.cuda.current_stream().wait_stream(stream)
+    return result
+
+
 def capture(
     work: Callable[[], Tensor], stream: torch.cuda.Stream, generators: Sequence[torch.Generator] = ()
 ) -> tuple[torch.cuda.CUDAGraph, Tensor]:
@@ -17,7 +26,8 @@ def capture(
     which takes longer than a hundred steps of training.
 
     Args:
-        work: has run before on this device, so that kernels are compiled and libraries have their handles.
+        work: has run before on this stream, so that kernels are compiled and libraries have their handles and
+            memory: tiny-cuda-nn keeps some for each stream.
         stream: on which it is recorded; not the default one.
         generators: that the work draws random numbers from.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from inve_core.coordinates import determinant, shifted, transform_jacobian
-from inve_core.cuda_graphs import capture
+from inve_core.cuda_graphs import aside, capture
 from inve_core.model import LayeredAtlas
 from inve_core.sampling import Sampler, Samples
 
@@ -142,9 +142,11 @@ class Looks:
 
     def __call__(self) -> Quality:
         """Measure the model as it is now."""
-        if self._stream is None or self._sums is None:
-            # The first time eagerly: kernels are compiled at their first use.
+        if self._stream is None:
             self._sums = self._tally.take()
+        elif self._sums is None:
+            # The first time eagerly: kernels are compiled at their first use.
+            self._sums = aside(self._tally.take, self._stream)
         else:
             if self._graph is None and not self._eager_only:
                 self._capture(self._stream)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from inve_core.cuda_graphs import capture
+from inve_core.cuda_graphs import aside, capture
 from inve_core.fields import Field, parameter_groups
 from inve_core.sampling import Samples
 
@@ -232,14 +232,8 @@ class OptimiserStep:
             assert self._result is not None
             return self._result
         self._warm += 1
-        stream = self._stream
-        assert stream is not None
-        # Ordered after what was queued before, and before what follows.
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            result = self._update()
-        torch.cuda.current_stream().wait_stream(stream)
-        return result
+        assert self._stream is not None
+        return aside(self._update, self._stream)
 
     def _capture(self) -> None:
         assert self._stream is not None

@@ -204,7 +204,8 @@ class Trainer:
         """Triton's kernels where they work for this model, the reference everywhere else."""
         fields, settings = self.model.forward_fields(), self.settings
         rates = settings.grid_rate, settings.mlp_rate
-        if triton_part("training step", self.device):
+        # It has the grid within it, in Triton.
+        if grid_backend(self.device).name == "triton" and triton_part("training step", self.device):
             # Imported here: Triton may be missing where it is not the backend.
             from inve_core import triton_objective
 

@@ -200,12 +200,10 @@ class Programs:
     def _table_step(self, layers: tuple[EditLayer, ...]) -> TableStep:
         edits, places = flattened(layers)
         known = (step for _, _, steps in self._known for step in steps if isinstance(step, TableStep))
-        # Mostly an artist adds to what is there: then only that is mapped and sorted in.
-        below = max(
-            (step for step in known if step.begins(edits, places)),
-            key=lambda step: len(step.edits),
-            default=None,
-        )
+        # Mostly an artist adds to what is there: then only that is mapped and sorted in. It takes a while to
+        # compare many edits, and the longest that fits will do.
+        longest_first = sorted(known, key=lambda step: len(step.edits), reverse=True)
+        below = next((step for step in longest_first if step.begins(edits, places)), None)
         if below is None:
             lines, rows = self._map(edits), edit_rows(edits, places)
             return TableStep(layers, self._grids, edits, places, lines, rows, {})

@@ -1,5 +1,6 @@
 """The hash grid on tiny-cuda-nn against the torch reference, where tiny-cuda-nn is installed."""
 
+import dataclasses
 import importlib.util
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from inve_core.encodings import backends
 from inve_core.encodings.backends import GridBackend, grid_backend
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
+from inve_core.presets import preset
+from inve_core.training import Trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -130,3 +133,22 @@ def test_works_inside_a_cuda_graph():
     for ours, right in zip(captured, results(tcnn_grid.encode(x, grid), weight, grid, x), strict=True):
         # Atomics add in any order.
         assert (ours - right).abs().max() <= 1e-5 * right.abs().max()
+
+
+def test_a_training_is_captured_and_learns_as_on_triton(clip, monkeypatch):
+    """The mapping, the looks at the quality and the inverse mappings, all of them recorded with its grids."""
+    settings = dataclasses.replace(
+        preset("fast", working_size=160), iterations=300, least_iterations=300, inverse_iterations=30
+    )
+    found = {}
+    for name in ("triton", "tinycudann"):
+        monkeypatch.setenv("INVE_BACKEND", name)
+        backends.forget()
+        trainer = Trainer(clip, settings, device="cuda", seed=3)
+        list(trainer.run())
+        assert trainer.forward_step.captured
+        assert trainer.inverse_step.captured
+        assert trainer.report["backend"] == name
+        found[name] = trainer.report
+    assert found["tinycudann"]["psnr_db"] > found["triton"]["psnr_db"] - 1.0
+    assert found["tinycudann"]["matte_iou"] > found["triton"]["matte_iou"] - 0.02
