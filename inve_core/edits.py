@@ -425,10 +425,12 @@ def _check_texture(path: str, edit: Texture) -> None:
             f"`{path}` must have x, y, width and height, or corners, got "
             f"{', '.join(placed) or 'none of them'}; add what is missing."
         )
+    if edit.corners is not None and edit.rotation:
+        placed.append("rotation")
     if edit.corners is not None and placed:
         raise EditError(
-            f"`{path}.corners` stands in place of x, y, width and height, got also {', '.join(placed)}; "
-            "leave one or the other out."
+            f"`{path}.corners` stands in place of x, y, width, height and rotation, got also "
+            f"{', '.join(placed)}; leave one or the other out."
         )
     if edit.corners is not None and not _is_convex(edit.corners):
         raise EditError(
