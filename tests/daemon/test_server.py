@@ -142,7 +142,7 @@ def test_patches_see_each_other_through_revisions(client: Client, clip: Clip) ->
         (sketch(stroke(video_layer="middle")), ["video_layer", "middle"]),
         (sketch(stroke(id="a"), stroke(id="a")), ["id", "'a'"]),
         (sketch(texture("/x.png")), ["stroke"]),
-        ({"version": 2}, ["version"]),
+        ({"version": 3}, ["version"]),
     ],
 )
 def test_a_bad_stack_is_refused_and_changes_nothing(
