@@ -384,8 +384,9 @@ def _check_consistent(stack: EditStack) -> None:
 def _check_edit(path: str, edit: Edit, layer: EditLayer) -> None:
     if not isinstance(edit, _EDIT_OF_KIND[layer.kind]):
         came = edit.__struct_config__.tag
+        kind = f"{'an' if layer.kind == 'adjustment' else 'a'} {layer.kind}"
         raise EditError(
-            f"`{path}.type` must be {_TYPE_OF_KIND[layer.kind]!r} in a {layer.kind} layer, got {came!r}; "
+            f"`{path}.type` must be {_TYPE_OF_KIND[layer.kind]!r} in {kind} layer, got {came!r}; "
             "move it to a layer of its own kind."
         )
     if edit.space == "atlas" and "auto" == edit.video_layer == layer.video_layer:

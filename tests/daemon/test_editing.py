@@ -122,7 +122,7 @@ def test_edits_move_within_and_between_layers() -> None:
     both = moved({"layer": "two", "id": "a", "position": 0}, {"layer": "two", "id": "x", "position": 0})
     assert both == {"one": "bc", "two": "xay", "grade": ""}
     wrong, _ = editing.patched(stack, [], [msgspec.convert({"layer": "grade", "id": "a"}, EditPatch)])
-    with pytest.raises(CoreEditError, match="must be 'adjustment' in a adjustment layer, got 'stroke'"):
+    with pytest.raises(CoreEditError, match="must be 'adjustment' in an adjustment layer, got 'stroke'"):
         editing.checked(wrong)
 
 

@@ -167,7 +167,7 @@ def test_layers_and_edits_move_by_patches(client: Client, clip: Clip) -> None:
             layers=[{"name": "more", "kind": "sketch"}],
             edits=[{"layer": "ink", "id": first["ids"][1], "position": 2}],
         )
-    with pytest.raises(errors.EditError, match="must be 'adjustment' in a adjustment layer"):
+    with pytest.raises(errors.EditError, match="must be 'adjustment' in an adjustment layer"):
         client.patch_edits(
             "shot",
             made["revision"],

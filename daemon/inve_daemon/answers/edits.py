@@ -65,8 +65,10 @@ class EditAnswers(Group):
         self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _copy_edits(self, request: schema.CopyEdits, answer: Answer) -> None:
+        copied = editing.shifted(self._current(request.shot), request.frame_offset)
+
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            return editing.shifted(self._current(request.shot), request.frame_offset), None
+            return copied, None
 
         self._change_edits(request.to, request.base_revision, answer, make)
 
