@@ -30,6 +30,8 @@ class ModelShot:
         self.frames, self.video_layers = frames, video_layers
         self.states: list[list[Plain]] = [[]]
         self.at = 0
+        # How many states the last change has cut off, which no redo may bring back.
+        self.cut = 0
 
     @property
     def layers(self) -> list[Plain]:
@@ -72,6 +74,7 @@ class ModelShot:
 
     def _push(self, layers: list[Plain]) -> None:
         self._check(layers)
+        self.cut = len(self.states) - 1 - self.at
         self.states = [*self.states[: self.at + 1], layers]
         self.at += 1
 
