@@ -16,8 +16,7 @@ _LINE: dict[str, Any] = {
     "smooth": False,
     "space": "frame",
 }
-# What version 2 added: the fields, and what they are where a document of version 1 leaves them out.
-_ADDED: dict[str, dict[str, Any]] = {
+ADDED: dict[str, dict[str, Any]] = {
     "stroke": {**_LINE, "closed": False, "blend": "over"},
     "adjustment": {
         **_LINE,
@@ -37,6 +36,7 @@ _ADDED: dict[str, dict[str, Any]] = {
     },
     "layer": {"solo": False, "video_layer": "auto"},
 }
+"""What version 2 added: the fields, and what they are where a document of version 1 leaves them out."""
 
 
 def lowest(plain: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def lowest(plain: dict[str, Any]) -> dict[str, Any]:
 def _without_defaults(item: dict[str, Any], kind: str) -> int:
     """Leave out what says nothing; returns the version that the rest needs."""
     version = 1
-    for name, default in _ADDED[kind].items():
+    for name, default in ADDED[kind].items():
         if item[name] == default:
             del item[name]
         else:

@@ -384,8 +384,9 @@ def _check_consistent(stack: EditStack) -> None:
 def _check_edit(path: str, edit: Edit, layer: EditLayer) -> None:
     if not isinstance(edit, _EDIT_OF_KIND[layer.kind]):
         came = edit.__struct_config__.tag
+        kind = f"{'an' if layer.kind == 'adjustment' else 'a'} {layer.kind}"
         raise EditError(
-            f"`{path}.type` must be {_TYPE_OF_KIND[layer.kind]!r} in a {layer.kind} layer, got {came!r}; "
+            f"`{path}.type` must be {_TYPE_OF_KIND[layer.kind]!r} in {kind} layer, got {came!r}; "
             "move it to a layer of its own kind."
         )
     if edit.space == "atlas" and "auto" == edit.video_layer == layer.video_layer:
@@ -425,10 +426,12 @@ def _check_texture(path: str, edit: Texture) -> None:
             f"`{path}` must have x, y, width and height, or corners, got "
             f"{', '.join(placed) or 'none of them'}; add what is missing."
         )
+    if edit.corners is not None and edit.rotation:
+        placed.append("rotation")
     if edit.corners is not None and placed:
         raise EditError(
-            f"`{path}.corners` stands in place of x, y, width and height, got also {', '.join(placed)}; "
-            "leave one or the other out."
+            f"`{path}.corners` stands in place of x, y, width, height and rotation, got also "
+            f"{', '.join(placed)}; leave one or the other out."
         )
     if edit.corners is not None and not _is_convex(edit.corners):
         raise EditError(

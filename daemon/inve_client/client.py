@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class RenderedFrame:
     frame: int
     exr: Union[bytes, memoryview]
     touched: int
+
+
+@dataclass(frozen=True)
+class StoredTexture:
+    """A texture's file as the daemon keeps it; `suffix` is that of its name, with the dot, or ""."""
+
+    address: str
+    content: bytes
+    suffix: str
 
 
 class Client:
@@ -223,15 +233,18 @@ class Client:
         edits: Sequence[Json] = (),
         request_id: Optional[str] = None,
     ) -> dict[str, Any]:
-        """Add or change single layers and edits.
+        """Add, change or move single layers and edits: layers first, then edits, each in order.
 
         Args:
             shot: which shot.
             base_revision: the revision that the caller has seen.
-            layers: `{"name", "kind", "blend", "opacity", "enabled"}`; a new name makes a layer on top (with
-                `kind`), a known one changes what is given.
-            edits: `{"layer": name, "edit": {...}}`; an edit with a known `id` replaces that one, any other is
-                added on top of its layer.
+            layers: `{"name", "kind", "blend", "opacity", "enabled", "solo", "video_layer", "rename",
+                "position"}`; a new name makes a layer (with `kind`), a known one changes what is given.
+                `position` counts from the bottom; without it a new layer comes on top.
+            edits: `{"layer": name, "edit": {...}, "position"}`; an edit with a known `id` replaces that one,
+                also in another layer of its kind, any other is added. `{"layer", "id", "position"}` moves
+                one as it is. `position` counts from the bottom of the layer; without it an edit comes on
+                top, and one that stays in its layer stays where it is.
 
         Returns:
             `revision`, and `ids` of the given edits in order.
@@ -267,6 +280,59 @@ class Client:
             edits=list(edits),
             layers=list(layers),
         )
+
+    def copy_edits(
+        self,
+        shot: str,
+        to: str,
+        *,
+        frame_offset: int = 0,
+        base_revision: Optional[int] = None,
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Replace the whole edit stack of the shot `to` by that of `shot`; `undo` there takes it back.
+
+        Args:
+            shot: whose edits.
+            to: which shot gets them; all of them must fit its size, frames and video layers.
+            frame_offset: added to the frame number of each edit.
+            base_revision: refuse where the edits of `to` are not at this revision.
+
+        Returns:
+            `revision` of `to`, and `ids` of all edits in the stack's order, which are those of `shot`.
+        """
+        return self.ask(
+            "copy_edits",
+            request_id=request_id,
+            shot=shot,
+            to=to,
+            frame_offset=frame_offset,
+            base_revision=base_revision,
+        )
+
+    def get_texture(self, address: str) -> StoredTexture:
+        """The file of a texture that the daemon has stored.
+
+        Args:
+            address: "sha256:...", as the daemon gives it as a texture's `image`.
+
+        Raises:
+            BadMessage: what came is not the content of that address.
+        """
+        content = bytearray()
+        while True:
+            fields = {"address": address, "offset": len(content)}
+            reply = self._connection.request("get_texture", fields, timeout_s=QUICK_S)
+            total = expect(reply.result, "bytes", int)
+            if len(reply.attachments) != 1:
+                raise BadMessage(f"A texture must come as one attachment, got {len(reply.attachments)}.")
+            content += reply.attachments[0]
+            if len(content) >= total or not reply.attachments[0]:
+                break
+        digest = hashlib.sha256(content).hexdigest()
+        if address != f"sha256:{digest}":
+            raise BadMessage(f"The texture {address} came with other content, sha256:{digest}; try again.")
+        return StoredTexture(address, bytes(content), expect(reply.result, "suffix", str))
 
     def undo(
         self, shot: str, *, base_revision: Optional[int] = None, request_id: Optional[str] = None

@@ -40,6 +40,8 @@ Pixel = Annotated[int, Meta(ge=-MAX_SIDE_PX, le=MAX_SIDE_PX)]
 Coordinate = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Meta(ge=1 / 256, le=8.0)]
 Revision = Annotated[int, Meta(ge=0)]
+Position = Annotated[int, Meta(ge=0, le=100_000)]
+Address = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
 Size = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]
 
 
@@ -138,17 +140,23 @@ class LayerPatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     blend: str | None = None
     opacity: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     enabled: bool | None = None
+    solo: bool | None = None
+    video_layer: str | None = None
+    rename: LayerName | None = None
+    position: Position | None = None
 
 
 class EditPatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An edit to add to a layer or to put in the place of the one with its id."""
+    """An edit to add or to put in the place of the one with its id, or the id of one that only moves."""
 
     layer: LayerName
-    edit: Edit
+    edit: Edit | None = None
+    id: EditId | None = None
+    position: Position | None = None
 
 
 class PatchEdits(Request, frozen=True, tag="patch_edits"):
-    """Add or change single layers and edits."""
+    """Add, change or move single layers and edits."""
 
     shot: ShotName
     base_revision: Revision
@@ -163,6 +171,22 @@ class RemoveEdits(Request, frozen=True, tag="remove_edits"):
     base_revision: Revision
     edits: Annotated[tuple[EditId, ...], Meta(max_length=100_000)] = ()
     layers: Annotated[tuple[LayerName, ...], Meta(max_length=1_000)] = ()
+
+
+class CopyEdits(Request, frozen=True, tag="copy_edits"):
+    """Replace another shot's whole edit stack by this one's."""
+
+    shot: ShotName
+    to: ShotName
+    base_revision: Revision | None = None
+    frame_offset: FrameNumber = 0
+
+
+class GetTexture(Request, frozen=True, tag="get_texture"):
+    """A part of a stored texture's file."""
+
+    address: Address
+    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
 class Undo(Request, frozen=True, tag="undo"):
@@ -233,8 +257,10 @@ REQUESTS: tuple[type[Request], ...] = (
     PutEdits,
     PatchEdits,
     RemoveEdits,
+    CopyEdits,
     Undo,
     Redo,
+    GetTexture,
     Track,
     Render,
     ViewAtlas,

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgpack
+import numpy as np
 import pytest
 import zmq
 from daemon_fakes import DIES, IS_BROKEN, LONG, RUNS_OUT_OF_MEMORY
@@ -132,6 +134,124 @@ def test_patches_see_each_other_through_revisions(client: Client, clip: Clip) ->
     assert _xs(client) == [2.0]
 
 
+def test_layers_and_edits_move_by_patches(client: Client, clip: Clip) -> None:
+    client.open_shot("shot", clip.frames)
+    first = client.put_edits("shot", sketch(stroke(x=1.0), stroke(x=2.0)))
+    made = client.patch_edits(
+        "shot",
+        first["revision"],
+        layers=[
+            {"name": "under", "kind": "sketch", "position": 0, "solo": True},
+            {"name": "paint", "rename": "ink", "video_layer": "background", "position": 0},
+        ],
+        edits=[
+            {"layer": "under", "id": first["ids"][0]},
+            {"layer": "ink", "edit": stroke(x=3.0), "position": 0},
+        ],
+    )
+    assert made["ids"][0] == first["ids"][0]
+    described = client.describe_shot("shot", with_edits=True)
+    ink, under = described["stack"]["layers"]
+    assert (ink["name"], ink["video_layer"], under["name"], under["solo"]) == (
+        "ink",
+        "background",
+        "under",
+        True,
+    )
+    assert _xs(client) == [3.0, 2.0, 1.0]
+    # Refused as a whole, the layer that could have been made too.
+    with pytest.raises(errors.EditError, match="position"):
+        client.patch_edits(
+            "shot",
+            made["revision"],
+            layers=[{"name": "more", "kind": "sketch"}],
+            edits=[{"layer": "ink", "id": first["ids"][1], "position": 2}],
+        )
+    with pytest.raises(errors.EditError, match="must be 'adjustment' in an adjustment layer"):
+        client.patch_edits(
+            "shot",
+            made["revision"],
+            layers=[{"name": "more", "kind": "adjustment"}],
+            edits=[{"layer": "more", "id": first["ids"][1]}],
+        )
+    assert client.describe_shot("shot", with_edits=True) == described
+
+
+def test_a_stack_is_copied_to_another_shot(client: Client, clip: Clip, tmp_path: Path) -> None:
+    write_picture(tmp_path / "logo.png", 4, 4)
+    client.open_shot("shot", clip.frames)
+    client.open_shot("two", clip.frames, frame_range=(1002, 1004))
+    client.open_shot("mattes", clip.frames, [clip.mattes])
+    stack = sketch(stroke(1001), stroke(1002, x=2.0))
+    stack["layers"].append(
+        {"name": "sign", "kind": "texture", "edits": [texture(str(tmp_path / "logo.png"))]}
+    )
+    ids = client.put_edits("shot", stack)["ids"]
+    mine = client.describe_shot("shot", with_edits=True)
+    client.put_edits("two", sketch(stroke(1003, x=9.0)))
+    before = client.describe_shot("two")["revision"]
+    with pytest.raises(errors.EditError, match=r"`layers\[0\].edits\[0\].frame` is 1001, the shot has the"):
+        client.copy_edits("shot", "two")
+    with pytest.raises(errors.StaleRevision):
+        client.copy_edits("shot", "two", base_revision=before - 1)
+    assert client.describe_shot("two")["revision"] == before
+    copied = client.copy_edits("shot", "two", frame_offset=1, base_revision=before, request_id="copy")
+    assert client.copy_edits("shot", "two", frame_offset=1, base_revision=before, request_id="copy") == copied
+    assert copied["ids"] == ids
+    theirs = client.describe_shot("two", with_edits=True)
+    assert theirs["revision"] == copied["revision"]
+    for layer in theirs["stack"]["layers"]:
+        for edit in layer["edits"]:
+            edit["frame"] -= 1
+    assert theirs["stack"] == mine["stack"]
+    assert client.describe_shot("shot", with_edits=True) == mine
+    # The texture is the copy's own too, and the copy can be taken back.
+    client.delete_shot("shot")
+    image = theirs["stack"]["layers"][1]["edits"][0]["image"]
+    assert client.get_texture(image).content == (tmp_path / "logo.png").read_bytes()
+    client.undo("two")
+    assert _xs(client, "two") == [9.0]
+    client.put_edits("mattes", sketch(stroke(video_layer="foreground")))
+    with pytest.raises(errors.EditError, match="'foreground'"):
+        client.copy_edits("mattes", "two", frame_offset=1)
+    for ends in (("nobody", "two"), ("two", "nobody")):
+        with pytest.raises(errors.UnknownShot, match="nobody"):
+            client.copy_edits(*ends)
+
+
+def test_a_stored_texture_comes_back_in_parts(
+    client: Client, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inve_daemon.answers.edits.MAX_TEXTURE_PART_BYTES", 100)
+    logo = tmp_path / "Logo.PNG"
+    write_noise(logo)
+    open_and_train(client, clip)
+    client.put_edits("shot", {"layers": [{"name": "s", "kind": "texture", "edits": [texture(str(logo))]}]})
+    (layer,) = client.describe_shot("shot", with_edits=True)["stack"]["layers"]
+    address = layer["edits"][0]["image"]
+    got = client.get_texture(address)
+    assert len(got.content) > 300, "more than one part"
+    assert (got.address, got.content, got.suffix) == (address, logo.read_bytes(), ".png")
+    with pytest.raises(errors.BadField, match="offset"):
+        client.ask("get_texture", address=address, offset=len(got.content) + 1)
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.get_texture("sha256:" + "0" * 64)
+    # A model is addressed alike, and is no texture.
+    for path in (tmp_path / "store" / "objects").glob("*/*"):
+        if path.is_dir():
+            model = f"sha256:{path.name}"
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.get_texture(model)
+    layer["edits"][0]["image"] = model
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.put_edits("shot", {"layers": [layer]})
+
+
+def write_noise(path: Path) -> None:
+    """A picture that does not compress."""
+    assert cv2.imwrite(str(path), np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("stack", "words"),
     [
@@ -142,7 +262,7 @@ def test_patches_see_each_other_through_revisions(client: Client, clip: Clip) ->
         (sketch(stroke(video_layer="middle")), ["video_layer", "middle"]),
         (sketch(stroke(id="a"), stroke(id="a")), ["id", "'a'"]),
         (sketch(texture("/x.png")), ["stroke"]),
-        ({"version": 2}, ["version"]),
+        ({"version": 3}, ["version"]),
     ],
 )
 def test_a_bad_stack_is_refused_and_changes_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import time
@@ -30,6 +31,7 @@ STROKE = {
 }
 TEXTURE = {"type": "texture", "image": "/a.png", "frame": 1, "x": 1, "y": 2, "width": 3, "height": 4}
 STACK = {"version": 1, "layers": [{"name": "paint", "kind": "sketch", "edits": [STROKE]}]}
+EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()
 POINT = {"id": "p", "frame": 1, "x": 1, "y": 2.5}
 
 CALLS: dict[str, Any] = {
@@ -49,10 +51,18 @@ CALLS: dict[str, Any] = {
     "patch_edits": lambda c: c.patch_edits(
         "a",
         3,
-        layers=[{"name": "sign", "kind": "texture", "opacity": 0.5}],
-        edits=[{"layer": "sign", "edit": TEXTURE}],
+        layers=[
+            {"name": "sign", "kind": "texture", "opacity": 0.5, "solo": True, "position": 0},
+            {"name": "paint", "rename": "ink", "video_layer": "background"},
+        ],
+        edits=[
+            {"layer": "sign", "edit": TEXTURE, "position": 0},
+            {"layer": "ink", "id": "e1", "position": 3},
+        ],
     ),
     "remove_edits": lambda c: c.remove_edits("a", 3, edits=["e1"], layers=["sign"]),
+    "copy_edits": lambda c: c.copy_edits("a", "b", frame_offset=-1000, base_revision=3),
+    "get_texture": lambda c: c.get_texture(EMPTY),
     "undo": lambda c: c.undo("a", base_revision=3),
     "redo": lambda c: c.redo("a"),
     "track": lambda c: c.track("a", [POINT], [1, 2]),
@@ -73,7 +83,9 @@ def test_every_message_of_the_client_is_accepted(name: str) -> None:
     def answer(body: dict[str, Any], frames: list[bytes]) -> list[list[bytes]]:
         decoded.append(schema.decode_request(frames[1], MAX_REQUEST_BYTES))
         result = {"events": "ipc:///x", "shots": [], "jobs": [], "job": "0a", "frames": []}
-        return [reply(body["id"], result) + ([b"exr"] if name == "view_atlas" else [])]
+        result |= {"bytes": 0, "suffix": ""}
+        attachments = {"view_atlas": [b"exr"], "get_texture": [b""]}.get(name, [])
+        return [reply(body["id"], result) + attachments]
 
     CALLS[name](client_of(FakeSocket(answer)))
     assert decoded[0].__struct_config__.tag == name.split(" ")[0]
@@ -141,7 +153,7 @@ def body_of(name: str) -> dict[str, Any]:
         ("train", {"shot": "a\n"}, "shot"),
         ("train", {"shot": ""}, "shot"),
         ("train", {"id": "a b"}, "id"),
-        ("put_edits", {"stack": {**STACK, "version": 2}}, "stack.version"),
+        ("put_edits", {"stack": {**STACK, "version": 3}}, "stack.version"),
         (
             "put_edits",
             {"stack": {"layers": [{"name": "x", "kind": "sketch", "edits": [{**STROKE, "width": -1}]}]}},
@@ -153,6 +165,16 @@ def body_of(name: str) -> dict[str, Any]:
             "edits[0]",
         ),
         ("patch_edits", {"edits": [{"layer": "x", "edit": {**STROKE, "magic": 1}}]}, "edits[0].edit"),
+        ("patch_edits", {"layers": [{"name": "x", "solo": 1}]}, "layers[0].solo"),
+        ("patch_edits", {"layers": [{"name": "x", "position": -1}]}, "layers[0].position"),
+        ("patch_edits", {"layers": [{"name": "x", "rename": ""}]}, "layers[0].rename"),
+        ("patch_edits", {"edits": [{"layer": "x", "id": "e", "position": 1.5}]}, "edits[0].position"),
+        ("patch_edits", {"edits": [{"layer": "x", "id": ""}]}, "edits[0].id"),
+        ("copy_edits", {"to": "a/b"}, "to"),
+        ("copy_edits", {"frame_offset": 10**8}, "frame_offset"),
+        ("get_texture", {"address": "sha256:12"}, "address"),
+        ("get_texture", {"address": "/etc/passwd"}, "address"),
+        ("get_texture", {"offset": -1}, "offset"),
         ("view_atlas", {"long_edge": 10**6}, "long_edge"),
     ],
 )
@@ -161,6 +183,8 @@ def test_a_value_out_of_bounds_is_refused_by_name(kind: str, fields: dict[str, A
         "track": {"shot": "a", "points": [POINT]},
         "put_edits": {"shot": "a", "stack": STACK},
         "patch_edits": {"shot": "a", "base_revision": 0},
+        "copy_edits": {"shot": "a", "to": "b"},
+        "get_texture": {"address": EMPTY},
         "view_atlas": {"shot": "a", "video_layer": "b"},
     }
     body = {"kind": kind, "id": "r1", **bodies.get(kind, {"shot": "a"}), **fields}

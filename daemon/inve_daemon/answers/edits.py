@@ -1,10 +1,12 @@
-"""Requests that change a shot's edits, each against a revision."""
+"""Requests that change a shot's edits, each against a revision, and for the textures that they name."""
 
+import os
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from inve_client.errors import EditError
+from inve_client.errors import BadField, EditError
 from inve_core.edits import EditStack, check_stack
 from inve_daemon import editing, schema
 from inve_daemon.answers.base import Answer, Daemon, Group, Handlers, picture_of
@@ -12,10 +14,12 @@ from inve_daemon.store import ShotRecord, expect_revision
 
 Make = Callable[[dict[str, str]], tuple[EditStack, list[str] | None]]
 """From addresses of images named by path to the new stack and the ids to answer with (None: all of its)."""
+MAX_TEXTURE_PART_BYTES = 8 << 20
+"""Most of a texture's file that one answer brings: so little that reading it holds nobody up."""
 
 
 class EditAnswers(Group):
-    """put_edits, patch_edits, remove_edits, undo, redo."""
+    """put_edits, patch_edits, remove_edits, copy_edits, undo, redo, get_texture."""
 
     def __init__(self, daemon: Daemon) -> None:
         super().__init__(daemon)
@@ -35,42 +39,47 @@ class EditAnswers(Group):
             schema.PutEdits: self._put_edits,
             schema.PatchEdits: self._patch_edits,
             schema.RemoveEdits: self._remove_edits,
+            schema.CopyEdits: self._copy_edits,
             schema.Undo: self._undo,
             schema.Redo: self._redo,
+            schema.GetTexture: self._get_texture,
         }
 
     def _put_edits(self, request: schema.PutEdits, answer: Answer) -> None:
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
             return editing.with_images(request.stack, images), None
 
-        self._change_edits(request, answer, make)
+        self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _patch_edits(self, request: schema.PatchEdits, answer: Answer) -> None:
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
             stack, ids = editing.patched(self._current(request.shot), request.layers, request.edits)
             return editing.with_images(stack, images), ids
 
-        self._change_edits(request, answer, make)
+        self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _remove_edits(self, request: schema.RemoveEdits, answer: Answer) -> None:
         def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
             return editing.without(self._current(request.shot), request.edits, request.layers), []
 
-        self._change_edits(request, answer, make)
+        self._change_edits(request.shot, request.base_revision, answer, make)
 
-    def _change_edits(
-        self,
-        request: schema.PutEdits | schema.PatchEdits | schema.RemoveEdits,
-        answer: Answer,
-        make: Make,
-    ) -> None:
-        """Check a new stack, store the textures that it names by path, and make it the current one.
+    def _copy_edits(self, request: schema.CopyEdits, answer: Answer) -> None:
+        copied = editing.shifted(self._current(request.shot), request.frame_offset)
+
+        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
+            return copied, None
+
+        self._change_edits(request.to, request.base_revision, answer, make)
+
+    def _change_edits(self, name: str, base_revision: int | None, answer: Answer, make: Make) -> None:
+        """Check a shot's new stack, store the textures that it names by path, and make it the current one.
 
         Args:
             make: the new stack and the ids to answer with, given addresses for the images named by path.
         """
-        shot = self.store.shot(request.shot)
-        expect_revision(shot.name, shot.revision, request.base_revision)
+        shot = self.store.shot(name)
+        expect_revision(name, shot.revision, base_revision)
         first = self._checked(shot, make, {})
         paths = [image for image in editing.images_of(first[0]) if not image.startswith("sha256:")]
         real = {path: self.daemon.roots.admit(path, "the texture") for path in paths}
@@ -79,26 +88,21 @@ class EditAnswers(Group):
             stack, ids = first
             if images:
                 # Others may have changed the edits while the worker stored the textures.
-                now = self.store.shot(request.shot)
-                expect_revision(now.name, now.revision, request.base_revision)
+                now = self.store.shot(name)
+                expect_revision(name, now.revision, base_revision)
                 stack, ids = self._checked(now, make, images)
             textures = set(editing.images_of(stack))
             for address in textures:
-                if self.store.files.find(address) is None:
-                    raise EditError(
-                        f"The texture {address!r} is not in the daemon's store; name its file instead."
-                    )
+                self._texture(address)
 
             def change(db: sqlite3.Connection) -> dict[str, Any]:
-                revision = self.store.push_stack(
-                    db, request.shot, request.base_revision, editing.encode(stack), textures
-                )
+                revision = self.store.push_stack(db, name, base_revision, editing.encode(stack), textures)
                 return {"revision": revision, "ids": editing.ids_of(stack) if ids is None else ids}
 
             reply, changed = self.store.answer(answer.request_id, answer.digest, change)
             if changed:
                 self._latest = (reply["revision"], stack)
-                self.daemon.publisher.shot(request.shot, "edits", reply["revision"])
+                self.daemon.publisher.shot(name, "edits", reply["revision"])
             answer.give(reply)
 
         if not paths:
@@ -122,6 +126,34 @@ class EditAnswers(Group):
         stack = editing.checked(stack)
         check_stack(stack, **picture_of(shot))
         return stack, ids
+
+    def _texture(self, address: str) -> Path:
+        """Where a stored texture lies; of what is addressed in the store, only textures are single files.
+
+        Raises:
+            EditError: the store has no such texture.
+        """
+        path = self.store.files.find(address)
+        if path is None or not path.is_file():
+            raise EditError(
+                f"The texture {address!r} is not in the daemon's store; "
+                "name its file in an edit to put it there."
+            )
+        return path
+
+    def _get_texture(self, request: schema.GetTexture, answer: Answer) -> None:
+        path = self._texture(request.address)
+        with open(path, "rb") as file:
+            total = os.fstat(file.fileno()).st_size
+            if request.offset > total:
+                raise BadField(
+                    f"`offset` must be within the texture's {total} bytes, got {request.offset}; "
+                    "begin with 0 and go on from what came.",
+                    field="offset",
+                )
+            file.seek(request.offset)
+            part = file.read(MAX_TEXTURE_PART_BYTES)
+        answer.give({"bytes": total, "suffix": path.suffix}, [part])
 
     def _undo(self, request: schema.Undo, answer: Answer) -> None:
         self._step(request, answer, -1)
