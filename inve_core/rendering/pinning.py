@@ -33,6 +33,8 @@ ROUNDS = 12
 NOISE_PX = 0.25
 # A corner's motion that shows the quad so much smaller or larger than its similarity is none.
 FURTHEST_AREA = 8.0
+# An anchor that lies further from where the landmarks have it, in shares of the quad's size, was lost.
+ASTRAY_SHARE = 0.25
 
 Fit = Callable[[Floats, Floats, Floats], Floats]
 
@@ -72,9 +74,9 @@ def track_placement(
         layer: the video layer that it sticks to.
         t: index of the frame that it was placed on.
         tracking: "point" follows the anchor and keeps the shape as it was placed. "similarity" turns and
-            scales about the anchor, which stays on its own track. "corner" follows in perspective. Where too
-            little of the quad is to be followed, "corner" falls back to "similarity", as it does on frames
-            where the perspective found is none, and "similarity" to "point".
+            scales about the anchor, which stays on its own track unless that is lost. "corner" follows in
+            perspective. Where too little of the quad is to be followed, "corner" falls back to "similarity",
+            as it does on frames where the perspective found is none, and "similarity" to "point".
     """
     anchor = placement.anchor[None]
     path, _ = _follow(model, layer, t, anchor)
@@ -92,7 +94,11 @@ def track_placement(
                     sound = is_sound(perspective, motion, placement.corners)
                     motion = np.where(sound[:, None, None], perspective, motion)
             elif anchored:
-                motion[:, :2, 2] += path[0] - projected(motion, anchor)[:, 0]
+                shift = path[0] - projected(motion, anchor)[:, 0]
+                astray = np.hypot(*shift.T) > ASTRAY_SHARE * np.sqrt(
+                    _area(projected(motion, placement.corners))
+                )
+                motion[:, :2, 2] += np.where(astray[:, None], 0.0, shift)
     motion[t] = np.eye(3)
     return Motion(motion)
 

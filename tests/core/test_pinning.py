@@ -7,6 +7,7 @@ import pytest
 
 from inve_core.edits import Texture
 from inve_core.rendering.pinning import (
+    _follow,
     fit_homographies,
     fit_robustly,
     fit_similarities,
@@ -193,6 +194,21 @@ class TestTracking:
             goal = true_motion(shot, "background", t, placement.corners)
             found = motion.from_drawn(t, placement.corners)
             assert np.linalg.norm(found - goal, axis=1).max() < 0.02 * 80
+
+    def test_an_anchor_that_is_lost_is_carried_by_the_rest(self, shot, monkeypatch):
+        placement = self.placement(CLEAR)
+        sound = track_placement(shot.model, 1, T, placement, "similarity")
+
+        def losing(model, layer, t, points):
+            tracks, weights = _follow(model, layer, t, points)
+            if len(points) == 1:
+                tracks[0, 6] += 500
+            return tracks, weights
+
+        monkeypatch.setattr("inve_core.rendering.pinning._follow", losing)
+        found = track_placement(shot.model, 1, T, placement, "similarity")
+        assert np.array_equal(found.matrices[:6], sound.matrices[:6])
+        assert np.abs(found.matrices[6] - sound.matrices[6]).max() < 0.5
 
     def test_too_little_to_go_by_falls_back(self, shot):
         # A sliver of the quad is in the picture: enough to follow, not to tell its perspective.
