@@ -4,9 +4,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
@@ -45,10 +47,14 @@ class TextureStep:
 
     layer: EditLayer
 
-    @property
+    @cached_property
     def edits(self) -> tuple[Texture, ...]:
-        """Its edits, bottom to top."""
-        return tuple(edit for edit in self.layer.edits if isinstance(edit, Texture))
+        """Its edits, bottom to top; those that stick to "auto" stick to what the layer says."""
+        return tuple(
+            edit if edit.video_layer != "auto" else replace(edit, video_layer=self.layer.video_layer)
+            for edit in self.layer.edits
+            if isinstance(edit, Texture)
+        )
 
 
 @dataclass(eq=False)

@@ -1,6 +1,5 @@
 """Rendering: exact where nothing is touched, right where something is, rebuilt by `over` from its parts."""
 
-import itertools
 import math
 
 import numpy as np
@@ -15,7 +14,6 @@ from inve_core.media.colour import LUMA
 from inve_core.media.pictures import Picture
 from inve_core.rendering import Renderer, strokes
 from inve_core.rendering.adjustments import adjust, hue_matrix
-from inve_core.rendering.textures import Placement, TexturePyramid
 
 DRAWN = 1004
 
@@ -321,20 +319,7 @@ class TestStack:
 
 
 class TestTextures:
-    def test_placement_turns_clockwise(self):
-        placement = Placement((10.0, 20.0), 8.0, 4.0, 90.0)
-        # With y down, clockwise takes the right end of the rectangle to the bottom.
-        assert placement.grid_points(np.array([[0.5, 0.0]]))[0] == pytest.approx([10.0, 24.0])
-        local = placement.to_local(torch.tensor([[10.0, 24.0]], dtype=torch.float64))
-        assert local[0].tolist() == pytest.approx([4.0, 0.0])
-
-    def test_the_pyramid_keeps_the_mean(self):
-        rgba = np.random.default_rng(0).random((37, 53, 4), np.float32)
-        pyramid = TexturePyramid(rgba, torch.device("cpu"))
-        whole = pyramid.sample(torch.tensor([[0.5, 0.5]]), torch.tensor([1e6]))
-        assert whole[0].numpy() == pytest.approx(rgba.mean((0, 1)), abs=0.05)
-
-    @pytest.mark.parametrize("tracking", ["surface", "point", "similarity"])
+    @pytest.mark.parametrize("tracking", ["surface", "point", "similarity", "corner"])
     def test_the_drawn_frame_shows_it_as_placed(self, renderer, logo, tracking):
         edit = Texture(
             image=logo, frame=DRAWN, x=40.0, y=82.0, width=30.0, height=20.0, tracking=tracking,
@@ -375,21 +360,6 @@ class TestTextures:
             assert math.dist(centre, goal) < 1.5
         for size in sizes:
             assert size == pytest.approx(sizes[1], rel=0.03)
-
-    def test_similarity_turns_and_scales_with_the_object(self, renderer, shot, logo):
-        x, y = middle_of_object(shot)
-        edit = Texture(
-            image=logo, frame=DRAWN, x=x, y=y, width=20.0, height=20.0, tracking="similarity",
-            video_layer="foreground",
-        )  # fmt: skip
-        from inve_core.rendering.textures import track_placement
-
-        motion = track_placement(shot.model, 0, DRAWN - 1001, Placement.of(edit), turning=True)
-        corners = np.array([[x + a * 8, y + b * 8] for a, b in itertools.product((-1, 1), repeat=2)])
-        for frame in (0, 7):
-            goal = shot.truth.position("foreground", DRAWN - 1001, corners, frame)
-            ours = motion.from_drawn(frame, torch.tensor(corners, dtype=torch.float32)).numpy()
-            assert np.linalg.norm(ours - goal, axis=1).mean() < 1.0
 
 
 class TestAdjustments:
