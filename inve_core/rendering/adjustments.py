@@ -20,8 +20,8 @@ HUGE = 1e30
 HUGE_LOG2 = 100.0
 # Two to this power is above LARGEST.
 LARGEST_LOG2 = 17.0
-# The smallest number whose logarithm is asked for.
-TINY = 1e-37
+# The smallest number whose logarithm is asked for, that of single precision.
+TINY = 2.0**-126
 
 
 def hue_matrix(degrees: float) -> Tensor:
