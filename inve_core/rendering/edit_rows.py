@@ -20,7 +20,7 @@ LAYER, LAYER_OPACITY, LAYER_BLEND = range(8, 11)
 COLOUR = 12
 HEAD_FLOATS = 16
 # An adjustment's `Grade`.
-MATRIX, OFFSET, CURVED, EXPONENT, PER_PIVOT, BIAS = 16, 25, 28, 29, 30, 31
+MATRIX, OFFSET, CURVED, EXPONENT, GAIN, BIAS = 16, 25, 28, 29, 30, 31
 SLOPE, LIFT, POWER, SATURATION = 32, 35, 38, 41
 EDIT_FLOATS = 44
 
@@ -82,6 +82,6 @@ def _head(edit: Line, at: Placed) -> list[float]:
 
 def _grade(edit: Adjustment) -> list[float]:
     grade = Grade.of(edit)
-    curve = [float(grade.curved), grade.exponent, grade.per_pivot, grade.bias]
+    curve = [float(grade.curved), grade.exponent, grade.gain, grade.bias]
     parts = (grade.matrix.ravel(), grade.offset, curve, grade.slope, grade.lift, grade.power)
     return [*(float(one) for part in parts for one in part), grade.saturation, 0.0, 0.0]

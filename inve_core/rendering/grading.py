@@ -4,15 +4,15 @@ import torch
 from torch import Tensor
 
 from inve_core.media.colour import LUMA
-from inve_core.rendering.adjustments import HUGE, HUGE_LOG2, LARGEST, LARGEST_LOG2, TINY
+from inve_core.rendering.adjustments import HUGE, LARGEST, LARGEST_LOG2, TINY
 from inve_core.rendering.edit_rows import (
     BIAS,
     CURVED,
     EXPONENT,
+    GAIN,
     LIFT,
     MATRIX,
     OFFSET,
-    PER_PIVOT,
     POWER,
     SATURATION,
     SLOPE,
@@ -49,9 +49,8 @@ def _curve_and_cdl(row: Tensor, rgb: Tensor) -> Tensor:
     """What is not linear, of colours [n, 3] without their alpha."""
     rgb = rgb.clamp(-HUGE, HUGE)
     exponent, bias = row[:, EXPONENT, None], row[:, BIAS, None]
-    magnitude = rgb.abs() * row[:, PER_PIVOT, None]
-    straight = (magnitude * torch.exp2(bias.clamp_max(HUGE_LOG2))).clamp_max(HUGE)
-    raised = torch.where(exponent == 1, straight, _power(magnitude, exponent, bias))
+    magnitude = rgb.abs() * row[:, GAIN, None]
+    raised = torch.where(exponent == 1, magnitude.clamp_max(HUGE), _power(magnitude, exponent, bias))
     raised = torch.where(magnitude > 0, raised, magnitude)
     rgb = torch.where(rgb < 0, -raised, raised)
     rgb = rgb * row[:, SLOPE : SLOPE + 3] + row[:, LIFT : LIFT + 3]

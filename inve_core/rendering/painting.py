@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from inve_core.rendering import edit_rows, strokes, table
+from inve_core.rendering.blending import stored
 from inve_core.rendering.chains import (
     ALONG,
     END,
@@ -356,7 +357,7 @@ def _composite(
     flat, where = canvas.pixels.view(-1, 4), targets[unique]
     made = composite(edits, flat[where].float(), place, rank, numbers, covers)
     changed = made.changed.nonzero()[:, 0]
-    flat[where[changed]] = made.colours[changed].to(flat.dtype)
+    flat[where[changed]] = stored(made.colours[changed], flat.dtype)
     canvas.touched.view(-1)[where[changed]] = True
     if canvas.painted is not None:
         canvas.painted.view(-1, 4)[where] = made.part

@@ -15,7 +15,7 @@ from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.atlas_view import atlas_picture
 from inve_core.rendering.backends import paint_on, warm_up
-from inve_core.rendering.blending import lay_over
+from inve_core.rendering.blending import lay_over, stored
 from inve_core.rendering.edit_rows import BLENDS
 from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
 from inve_core.rendering.painting import Canvas, Work
@@ -293,7 +293,7 @@ class Renderer:
                 self._run(step, [size], window, Canvas(current, touched, painted))
             values = None if painted is None else painted[0]
             parts.append(self._part(f"edit.{layer.name}", "RGBA", values, spec, window))
-        view[...] = torch.where(touched[..., None], current.to(plates.dtype), plates)[0].cpu().numpy()
+        view[...] = torch.where(touched[..., None], stored(current, plates.dtype), plates)[0].cpu().numpy()
         return int(touched.sum())
 
     # -- on the device -----------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ class Renderer:
         current = plates.to(torch.float32, copy=True)
         for step in steps:
             self._run(step, sizes, window, Canvas(current, touched))
-        return torch.where(touched[..., None], current.to(plates.dtype), plates), touched
+        return torch.where(touched[..., None], stored(current, plates.dtype), plates), touched
 
     def _run(self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas) -> None:
         if isinstance(step, TextureStep):
@@ -359,7 +359,7 @@ class Renderer:
         opacity = painted.new_full((len(below),), step.layer.opacity)
         blend = painted.new_full((len(below),), float(BLENDS.index(step.layer.blend)))
         part, result = lay_over(painted[changed], below.float(), opacity, blend, None)
-        canvas.pixels[number][changed] = result.to(below.dtype)
+        canvas.pixels[number][changed] = stored(result, below.dtype)
         canvas.touched[number] |= changed
         if canvas.painted is not None:
             canvas.painted[number][changed] = part
@@ -375,7 +375,8 @@ class Renderer:
         if values is not None:
             rows = slice(window.y - y, window.y - y + window.height)
             columns = slice(window.x - x, window.x - x + window.width)
-            pixels[rows, columns] = values.cpu().numpy()
+            kind = torch.float16 if pixels.dtype == np.float16 else torch.float32
+            pixels[rows, columns] = stored(values, kind).cpu().numpy()
         return Part(name, tuple(channels), pixels)
 
     def _video_layer_parts(self, size: FrameSize, spec: PictureSpec, window: Window) -> Iterator[Part]:

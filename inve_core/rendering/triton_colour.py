@@ -16,15 +16,15 @@ _MATRIX = tl.constexpr(edit_rows.MATRIX)
 _OFFSET = tl.constexpr(edit_rows.OFFSET)
 _CURVED = tl.constexpr(edit_rows.CURVED)
 _EXPONENT = tl.constexpr(edit_rows.EXPONENT)
-_PER_PIVOT = tl.constexpr(edit_rows.PER_PIVOT)
+_GAIN = tl.constexpr(edit_rows.GAIN)
 _BIAS = tl.constexpr(edit_rows.BIAS)
 _SLOPE = tl.constexpr(edit_rows.SLOPE)
 _LIFT = tl.constexpr(edit_rows.LIFT)
 _POWER = tl.constexpr(edit_rows.POWER)
 _SATURATION = tl.constexpr(edit_rows.SATURATION)
 _LARGEST_LOG2 = tl.constexpr(adjustments.LARGEST_LOG2)
-_HUGE_LOG2 = tl.constexpr(adjustments.HUGE_LOG2)
 _LARGEST = tl.constexpr(adjustments.LARGEST)
+_LARGEST_FLOAT = tl.constexpr(3.4028234e38)
 _HUGE = tl.constexpr(adjustments.HUGE)
 _TINY = tl.constexpr(adjustments.TINY)
 _LUMA_RED = tl.constexpr(LUMA[0])
@@ -48,6 +48,12 @@ def _within(values, limit):
 
 
 @triton.jit
+def finite_in_half(values):
+    """As `blending.stored` in half precision."""
+    return tl.where(tl.abs(values) <= _LARGEST_FLOAT, _within(values, _LARGEST), values)
+
+
+@triton.jit
 def _power(values, exponent, bias):
     """As `grading._power`."""
     logarithm = tl.log2(tl.maximum(values, _TINY)) * exponent + bias
@@ -55,14 +61,13 @@ def _power(values, exponent, bias):
 
 
 @triton.jit
-def _curved(edit, channel: tl.constexpr, mask, value):
+def _curved(edit, channel, mask, value):
     """One channel of `grading._curve_and_cdl`, up to its saturation."""
     value = _within(value, _HUGE)
     exponent = tl.load(edit + _EXPONENT, mask=mask, other=1.0)
     bias = tl.load(edit + _BIAS, mask=mask, other=0.0)
-    magnitude = tl.abs(value) * tl.load(edit + _PER_PIVOT, mask=mask, other=1.0)
-    straight = tl.minimum(magnitude * tl.exp2(tl.minimum(bias, _HUGE_LOG2)), _HUGE)
-    raised = tl.where(exponent == 1.0, straight, _power(magnitude, exponent, bias))
+    magnitude = tl.abs(value) * tl.load(edit + _GAIN, mask=mask, other=1.0)
+    raised = tl.where(exponent == 1.0, tl.minimum(magnitude, _HUGE), _power(magnitude, exponent, bias))
     raised = tl.where(magnitude > 0, raised, magnitude)
     value = tl.where(value < 0, -raised, raised)
     value = value * tl.load(edit + _SLOPE + channel, mask=mask, other=1.0)
@@ -74,9 +79,13 @@ def _curved(edit, channel: tl.constexpr, mask, value):
 @triton.jit
 def _curve_and_cdl(edit, mask, r, g, b):
     """As `grading._curve_and_cdl`."""
-    r = _curved(edit, 0, mask, r)
-    g = _curved(edit, 1, mask, g)
-    b = _curved(edit, 2, mask, b)
+    # As a loop it is compiled once.
+    for channel in range(3):
+        value = tl.where(channel == 0, r, tl.where(channel == 1, g, b))
+        value = _curved(edit, channel, mask, value)
+        r = tl.where(channel == 0, value, r)
+        g = tl.where(channel == 1, value, g)
+        b = tl.where(channel == 2, value, b)
     luminance = r * _LUMA_RED + g * _LUMA_GREEN + b * _LUMA_BLUE
     saturation = tl.load(edit + _SATURATION, mask=mask, other=1.0)
     r = tl.where(saturation == 1.0, r, luminance + (r - luminance) * saturation)
@@ -112,19 +121,22 @@ def graded(edit, mask, r, g, b, alpha):
     if tl.max(curved.to(tl.int32), 0) > 0:
         solid = alpha > 0
         weight = tl.where(solid & curved, alpha, 1.0)
-        full_r, full_g, full_b = _curve_and_cdl(
-            edit,
-            curved,
-            tl.where(curved, turned_r + offset_r * weight, 0.0) / weight,
-            tl.where(curved, turned_g + offset_g * weight, 0.0) / weight,
-            tl.where(curved, turned_b + offset_b * weight, 0.0) / weight,
-        )
+        r = tl.where(curved, turned_r + offset_r * weight, 0.0) / weight
+        g = tl.where(curved, turned_g + offset_g * weight, 0.0) / weight
+        b = tl.where(curved, turned_b + offset_b * weight, 0.0) / weight
+        full_r = r
+        full_g = g
+        full_b = b
         clear = curved & (solid == 0)
-        if tl.max(clear.to(tl.int32), 0) > 0:
-            none_r, none_g, none_b = _curve_and_cdl(edit, clear, offset_r, offset_g, offset_b)
-            full_r = tl.where(clear, full_r - none_r, full_r)
-            full_g = tl.where(clear, full_g - none_g, full_g)
-            full_b = tl.where(clear, full_b - none_b, full_b)
+        # Where there is no alpha once more, for what becomes of nothing. A loop, too.
+        for turn in range(1 + tl.max(clear.to(tl.int32), 0)):
+            r, g, b = _curve_and_cdl(edit, curved, r, g, b)
+            full_r = tl.where(turn == 0, r, tl.where(clear, full_r - r, full_r))
+            full_g = tl.where(turn == 0, g, tl.where(clear, full_g - g, full_g))
+            full_b = tl.where(turn == 0, b, tl.where(clear, full_b - b, full_b))
+            r = offset_r
+            g = offset_g
+            b = offset_b
         new_r = tl.where(curved, full_r * weight, new_r)
         new_g = tl.where(curved, full_g * weight, new_g)
         new_b = tl.where(curved, full_b * weight, new_b)

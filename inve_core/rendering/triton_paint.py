@@ -18,7 +18,7 @@ from inve_core.rendering import blending, chains, edit_rows, table
 from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE
 from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
 from inve_core.rendering.table import PaintTable
-from inve_core.rendering.triton_colour import blended, blended_layer, graded
+from inve_core.rendering.triton_colour import blended, blended_layer, finite_in_half, graded
 
 # Pixels of a program, which is one warp.
 WIDE, TALL = 8, 4
@@ -404,6 +404,11 @@ def _paint(
         below_a = tl.where(merged & (keeps == 0), part_a + below_a * through, below_a)
         changed = (changed | merged) & inside
         kind = pixels.dtype.element_ty
+        if kind == tl.float16:
+            below_r = finite_in_half(below_r)
+            below_g = finite_in_half(below_g)
+            below_b = finite_in_half(below_b)
+            below_a = finite_in_half(below_a)
         tl.store(pixels + place, below_r.to(kind), mask=changed)
         tl.store(pixels + place + 1, below_g.to(kind), mask=changed)
         tl.store(pixels + place + 2, below_b.to(kind), mask=changed)

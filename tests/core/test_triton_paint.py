@@ -71,6 +71,16 @@ def check_half_precision_and_values_that_are_not_finite(kernel):
     assert relative_error(expected.pixels[finite], actual.pixels[finite]) <= 2**-10
 
 
+def check_values_too_large_for_half_precision(kernel):
+    case = backends.made_up_case(CPU, lines=12)
+    plates = (case[3] * 60_000 * (case[3] - 0.5).sign()).half()
+    expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
+    assert actual.pixels.isfinite().all()
+    assert expected.pixels.isfinite().all()
+    assert (expected.pixels.abs() == 65504).any()
+    assert relative_error(expected.pixels, actual.pixels) <= 2**-10
+
+
 def check_fields_that_are_no_number_lie_nowhere(kernel):
     case = backends.made_up_case(CPU, lines=12)
     case[1].uv[:, :, 10:20, :, 0] = torch.nan
