@@ -5,17 +5,29 @@ and not with how many edits there are. `triton_paint` does the same in one launc
 slowly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inve_core.rendering import strokes, table
-from inve_core.rendering.chains import ALONG, END, PER_LENGTH, SCALE, SLOPE, START, TO_DRAWN
+from inve_core.rendering import edit_rows, strokes, table
+from inve_core.rendering.blending import stored
+from inve_core.rendering.chains import (
+    ALONG,
+    END,
+    OPACITIES,
+    PER_LENGTH,
+    SCALE,
+    SLOPE,
+    START,
+    TO_DRAWN,
+    WIDTHS,
+)
+from inve_core.rendering.compositing import composite
 from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE, TILE_PIXELS
 from inve_core.rendering.table import PaintTable
 
@@ -75,8 +87,8 @@ class Canvas:
     Attributes:
         pixels: [k, h, w, 4] float16 or float32; pixels that nothing touches keep their bits.
         touched: [k, h, w] bool, set where something did.
-        painted: [k, h, w, 4] float32, premultiplied: what was laid over, where asked for. The table must
-            then hold one edit layer alone.
+        painted: [k, h, w, 4] float32, premultiplied, where asked for: what, laid *over* the pixels as they
+            were, makes them what they are. The table must then hold one edit layer alone.
     """
 
     pixels: Tensor
@@ -189,11 +201,41 @@ def _run_coverage(
         begins, lengths: [n] each row's entries.
         run_edits: [n] its edit, shifted and flagged.
     """
-    rows, _, _, entries = edits.on(uv.device)
-    segments, places = edits.segment_columns(uv.device), uv.t().contiguous()
-    own = rows[run_edits >> table.EDIT_SHIFT]
-    has_outlines = bool((edits.edits[:, table.CLOSED] > 0).any())
-    distances, scales, odd = [], [], []
+    own = edits.heads(uv.device)[run_edits >> table.EDIT_SHIFT]
+    if not edits.has_tapers:
+        return _even_coverage(edits, uv, area, owner, begins, lengths, run_edits, own)
+    tapered = own[:, edit_rows.TAPERED] > 0
+    result = torch.empty(len(owner), device=uv.device)
+    for kind, work_out in ((~tapered, _even_coverage), (tapered, _tapered_coverage)):
+        part = kind.nonzero()[:, 0]
+        rows = (values[part] for values in (owner, begins, lengths, run_edits, own))
+        result[part] = work_out(edits, uv, area, *rows)
+    return result
+
+
+class _Pairs(NamedTuple):
+    """Some rows' (row, segment) pairs.
+
+    Attributes:
+        part: the rows.
+        counts: [rows] pairs of each.
+        row, segment: [pairs]; rows count from the first of `part`.
+        u, v: [pairs] where the pixel lies in the atlas.
+        pixel: [pairs].
+    """
+
+    part: slice
+    counts: Tensor
+    row: Tensor
+    segment: Tensor
+    u: Tensor
+    v: Tensor
+    pixel: Tensor
+
+
+def _pairs(edits: PaintTable, uv: Tensor, owner: Tensor, begins: Tensor, lengths: Tensor) -> Iterator[_Pairs]:
+    """All pairs, so many rows at a time as fit."""
+    entries, places = edits.on(uv.device)[3], uv.t().contiguous()
     ends, low = lengths.cumsum(0), 0
     most = PAIRS_A_CALL.get(uv.device.type, 1 << 17)
     while low < len(owner):
@@ -202,38 +244,85 @@ def _run_coverage(
         part = slice(low, high)
         low = high
         count = lengths[part]
-        pair_row = torch.repeat_interleave(torch.arange(len(count), device=uv.device), count)
+        row = torch.repeat_interleave(torch.arange(len(count), device=uv.device), count)
         skipped = count.cumsum(0) - count - begins[part]
-        entry = torch.arange(len(pair_row), device=uv.device) - skipped.index_select(0, pair_row)
-        segment, pixel = entries[:, 0].index_select(0, entry), owner[part].index_select(0, pair_row)
+        entry = torch.arange(len(row), device=uv.device) - skipped.index_select(0, row)
+        segment, pixel = entries[:, 0].index_select(0, entry), owner[part].index_select(0, row)
         u, v = (axis.index_select(0, pixel) for axis in places)
-        squared = _squared_distance(segments, segment, u, v)
-        best = torch.segment_reduce(squared, "min", lengths=count, unsafe=True)
-        nearest = squared == best.index_select(0, pair_row)
-        scale = segments[SCALE].index_select(0, segment) * nearest
+        yield _Pairs(part, count, row, segment, u, v, pixel)
+
+
+def _even_coverage(
+    edits: PaintTable,
+    uv: Tensor,
+    area: Tensor,
+    owner: Tensor,
+    begins: Tensor,
+    lengths: Tensor,
+    run_edits: Tensor,
+    own: Tensor,
+) -> Tensor:
+    """Coverage by lines of one width each, and by outlines. own: [n, HEAD_FLOATS] of the edits."""
+    segments = edits.segment_columns(uv.device)
+    distances, scales, odd = [], [], []
+    for pairs in _pairs(edits, uv, owner, begins, lengths):
+        squared = _squared_distance(segments, pairs.segment, pairs.u, pairs.v)[0]
+        best = torch.segment_reduce(squared, "min", lengths=pairs.counts, unsafe=True)
+        nearest = squared == best.index_select(0, pairs.row)
+        scale = segments[SCALE].index_select(0, pairs.segment) * nearest
         distances.append(best)
-        scales.append(torch.segment_reduce(scale, "max", lengths=count, unsafe=True))
-        if has_outlines:
-            crossed = _crossed(segments, segment, u, v).to(squared)
-            odd.append(torch.segment_reduce(crossed, "sum", lengths=count, unsafe=True) % 2 == 1)
+        scales.append(torch.segment_reduce(scale, "max", lengths=pairs.counts, unsafe=True))
+        if edits.has_outlines:
+            crossed = _crossed(segments, pairs.segment, pairs.u, pairs.v).to(squared)
+            odd.append(torch.segment_reduce(crossed, "sum", lengths=pairs.counts, unsafe=True) % 2 == 1)
     if not distances:
         return area.new_zeros(0)
     distance, footprint = torch.cat(distances).sqrt(), area[owner].sqrt() * torch.cat(scales)
-    softness, radius = own[:, table.SOFTNESS], own[:, table.RADIUS]
-    half = (footprint / 2).maximum(softness)
-    soft = footprint / 2 < softness
-    line = strokes.edge_profile((radius - distance) / half, soft)
-    line = line - strokes.edge_profile((-radius - distance) / half, soft)
-    if not has_outlines:
+    softness, radius = own[:, edit_rows.SOFTNESS], own[:, edit_rows.RADIUS]
+    line = strokes.line_coverage(distance, footprint, radius, softness)
+    if not edits.has_outlines:
         return line
-    inner = torch.cat(odd)
-    filled = strokes.edge_profile(torch.where(inner, distance, -distance) / half, soft)
+    filled = strokes.filled_coverage(distance, footprint, torch.cat(odd), softness)
     filled = torch.where((run_edits & table.SOLID) > 0, torch.ones_like(filled), filled)
-    return torch.where(own[:, table.CLOSED] > 0, filled, line)
+    return torch.where(own[:, edit_rows.CLOSED] > 0, filled, line)
 
 
-def _squared_distance(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Squared distance, in drawn pixels, of places u, v [n] to the chosen [n] of segments' columns."""
+def _tapered_coverage(
+    edits: PaintTable,
+    uv: Tensor,
+    area: Tensor,
+    owner: Tensor,
+    begins: Tensor,
+    lengths: Tensor,
+    run_edits: Tensor,
+    own: Tensor,
+) -> Tensor:
+    """Coverage by lines whose width and opacity change along them: the most of any segment's."""
+    segments = edits.segment_columns(uv.device)
+    found = []
+    for pairs in _pairs(edits, uv, owner, begins, lengths):
+        squared, share = _squared_distance(segments, pairs.segment, pairs.u, pairs.v)
+        first, last, faint, fainter = (
+            segments[column].index_select(0, pairs.segment)
+            for column in (WIDTHS, WIDTHS + 1, OPACITIES, OPACITIES + 1)
+        )
+        width, opacity = first + (last - first) * share, faint + (fainter - faint) * share
+        head = own[pairs.part]
+        radius, softness = (
+            head[:, column].index_select(0, pairs.row) * width
+            for column in (edit_rows.RADIUS, edit_rows.SOFTNESS)
+        )
+        footprint = area[pairs.pixel].sqrt() * segments[SCALE].index_select(0, pairs.segment)
+        cover = strokes.line_coverage(squared.sqrt(), footprint, radius, softness) * opacity
+        found.append(torch.segment_reduce(cover, "max", lengths=pairs.counts, unsafe=True))
+    return torch.cat(found) if found else area.new_zeros(0)
+
+
+def _squared_distance(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared distances [n], in drawn pixels, of places u, v [n] to the chosen [n] of segments' columns.
+
+    Also returned is [n] how far along its segment the nearest point lies, 0..1.
+    """
 
     def column(number: int) -> Tensor:
         return segments[number].index_select(0, chosen)
@@ -245,7 +334,7 @@ def _squared_distance(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) ->
     share = (away_x * along_x).addcmul_(away_y, along_y).mul_(column(PER_LENGTH)).clamp_(0.0, 1.0)
     away_x.addcmul_(share, along_x, value=-1)
     away_y.addcmul_(share, along_y, value=-1)
-    return away_x.square_().addcmul_(away_y, away_y)
+    return away_x.square_().addcmul_(away_y, away_y), share
 
 
 def _crossed(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -262,54 +351,13 @@ def _crossed(segments: Tensor, chosen: Tensor, u: Tensor, v: Tensor) -> Tensor:
 def _composite(
     edits: PaintTable, targets: Tensor, pixels: Tensor, numbers: Tensor, covers: Tensor, canvas: Canvas
 ) -> None:
-    """Lay edits over pixels in their order: the lowest of each pixel, then the next of each, and so on."""
-    rows = edits.on(pixels.device)[0]
+    """Lay edits over a canvas. pixels: [m] of each cover, not falling; targets: where those lie on it."""
     unique, place, counts = torch.unique_consecutive(pixels, return_inverse=True, return_counts=True)
     rank = torch.arange(len(pixels), device=pixels.device) - (counts.cumsum(0) - counts)[place]
-    flat = canvas.pixels.view(-1, 4)
-    where = targets[unique]
-    below = flat[where].float()
-    painted = torch.zeros_like(below)
-    level = below.new_full((len(unique),), -1.0)
-    keeps = torch.zeros(len(unique), dtype=torch.bool, device=pixels.device)
-    touched = torch.zeros_like(keeps)
-    order = rank.argsort(stable=True)
-    for chosen in order.split(torch.bincount(rank).tolist()):
-        at, row, cover = place[chosen], rows[numbers[chosen]], covers[chosen]
-        ground, top, was = below[at], painted[at], keeps[at]
-        fresh = (level[at] != row[:, table.LAYER]) & (top != 0).any(-1)
-        merged = over(top, ground, was)
-        ground = torch.where(fresh[:, None], merged, ground)
-        top = torch.where(fresh[:, None], torch.zeros_like(top), top)
-        touched[at] |= fresh
-        laid = _laid(row, cover * row[:, table.OPACITY], top, ground)
-        below[at], painted[at] = ground, laid + top * (1 - laid[:, 3:])
-        level[at], keeps[at] = row[:, table.LAYER], row[:, table.ADJUSTS] > 0
-    last = (painted != 0).any(-1)
-    result = torch.where(last[:, None], over(painted, below, keeps), below)
-    touched |= last
-    changed = touched.nonzero()[:, 0]
-    flat[where[changed]] = result[changed].to(flat.dtype)
+    flat, where = canvas.pixels.view(-1, 4), targets[unique]
+    made = composite(edits, flat[where].float(), place, rank, numbers, covers)
+    changed = made.changed.nonzero()[:, 0]
+    flat[where[changed]] = stored(made.colours[changed], flat.dtype)
     canvas.touched.view(-1)[where[changed]] = True
     if canvas.painted is not None:
-        canvas.painted.view(-1, 4)[where] = painted
-
-
-def _laid(row: Tensor, cover: Tensor, top: Tensor, ground: Tensor) -> Tensor:
-    """What edits [n, EDIT_FLOATS] lay over pixels: premultiplied RGBA [n, 4]."""
-    plain = row[:, table.COLOUR : table.COLOUR + 4]
-    adjusts = row[:, table.ADJUSTS] > 0
-    if bool(adjusts.any()):
-        beneath = top + ground * (1 - top[:, 3:])
-        matrix = row[:, table.MATRIX : table.MATRIX + 9].view(-1, 3, 3)
-        rgb = (matrix * beneath[:, None, :3]).sum(-1) + row[:, table.BRIGHTNESS, None] * beneath[:, 3:]
-        adjusted = torch.cat((rgb, torch.ones_like(rgb[:, :1])), 1)
-        plain = torch.where(adjusts[:, None], adjusted, plain)
-    return plain * cover[:, None]
-
-
-def over(painted: Tensor, below: Tensor, keeps_alpha: Tensor) -> Tensor:
-    """An edit layer over what is below it, [n, 4] each; adjustments leave alpha as it is."""
-    result = painted + below * (1 - painted[:, 3:])
-    result[:, 3] = torch.where(keeps_alpha, below[:, 3], result[:, 3])
-    return result
+        canvas.painted.view(-1, 4)[where] = made.part

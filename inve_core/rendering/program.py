@@ -13,17 +13,10 @@ from msgspec.structs import replace
 from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.chains import LineMapper, MappedLine
+from inve_core.rendering.edit_rows import Placed, edit_rows, flattened
 from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Work
-from inve_core.rendering.table import (
-    CellGrid,
-    PaintTable,
-    Placed,
-    build_table,
-    cell_grids,
-    edit_rows,
-    flattened,
-)
+from inve_core.rendering.table import CellGrid, PaintTable, build_table, cell_grids
 
 PROGRAMS_KNOWN = 4
 WORKS_KNOWN = 1024
@@ -190,9 +183,7 @@ class Programs:
 
     def _make(self, stack: EditStack, apart: bool) -> list[Step]:
         groups: list[list[EditLayer]] = []
-        for layer in stack.layers:
-            if not layer.enabled or not layer.opacity or not layer.edits:
-                continue
+        for layer in stack.rendered:
             joins = layer.kind != "texture" and groups and groups[-1][0].kind != "texture"
             if joins and not apart:
                 groups[-1].append(layer)

@@ -5,6 +5,7 @@ Nothing is cached and no tile is left out. Tests and benchmarks call it.
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from inve_core.edits import Adjustment, EditStack, Texture
@@ -44,37 +45,52 @@ def paint_frame(
         uv.append(_whole(size, mapped).reshape(-1, 2))
         area.append(_whole(size, pixel_area(mapped.view(-1, TILE, TILE, 2)).view(-1, 1)).reshape(-1))
     current, touched = plate.clone(), torch.zeros(plate.shape[:2], dtype=torch.bool, device=plate.device)
-    for layer in stack.layers:
-        if not layer.enabled or not layer.opacity:
-            continue
-        painted = torch.zeros_like(current)
+    for layer in stack.rendered:
+        top = torch.zeros_like(current)
         for edit in layer.edits:
+            if edit.video_layer == "auto":
+                edit = replace(edit, video_layer=layer.video_layer)
+            # Strokes of a layer that is itself blended meet that layer alone.
+            beneath = top + current * (1 - top[..., 3:]) if layer.blend == "over" else top
             if isinstance(edit, Texture):
-                over = _texture(painter, edit, size) * layer.opacity
-            elif isinstance(edit, Adjustment) and is_identity(edit):
+                laid = _texture(painter, edit, size)
+                top = laid + top * (1 - laid[..., 3:])
                 continue
+            if isinstance(edit, Adjustment) and is_identity(edit):
+                continue
+            chain = strokes.chain_of_edit(model, edit)
+            covered = coverage(chain, uv[chain.layer], area[chain.layer]).view(plate.shape[:2])
+            cover = covered * visible[..., chain.layer]
+            if isinstance(edit, Adjustment):
+                colour = torch.cat((adjust(beneath, edit), torch.ones_like(beneath[..., :1])), -1)
+                share, blend = cover * edit.opacity, "over"
             else:
-                chain = strokes.chain_of_edit(model, edit)
-                covered = coverage(chain, uv[chain.layer], area[chain.layer]).view(plate.shape[:2])
-                cover = covered * visible[..., chain.layer]
-                cover = torch.where(cover < FAINTEST, torch.zeros_like(cover), cover) * layer.opacity
-                if isinstance(edit, Adjustment):
-                    beneath = painted + current * (1 - painted[..., 3:])
-                    colour = torch.cat((adjust(beneath, edit), torch.ones_like(cover)[..., None]), -1)
-                else:
-                    red, green, blue, alpha = edit.color
-                    colour = cover.new_tensor((red * alpha, green * alpha, blue * alpha, alpha))
-                over = colour * cover[..., None]
-                # NaN in the plate must not spread to where the edit does not reach.
-                over = torch.where(cover[..., None] > 0, over, torch.zeros_like(over))
-            painted = over + painted * (1 - over[..., 3:])
-        changed = (painted != 0).any(-1)
-        result = painted + current * (1 - painted[..., 3:])
+                colour = beneath.new_tensor((*edit.color[:3], 1.0)).expand_as(beneath)
+                share, blend = cover * edit.color[3], edit.blend
+            painted = lay(blend, colour * share[..., None], beneath, top)
+            # What the edit does not reach keeps its bits, numbers or not.
+            top = torch.where((cover >= FAINTEST)[..., None] & (share > 0)[..., None], painted, top)
+        changed = (top != 0).any(-1)
+        result = lay(layer.blend, top * layer.opacity, current, current)
         if layer.kind == "adjustment":
             result[..., 3] = current[..., 3]
         current = torch.where(changed[..., None], result, current)
         touched |= changed
     return current, touched
+
+
+def lay(blend: str, paint: Tensor, beneath: Tensor, rest: Tensor) -> Tensor:
+    """Lay paint that meets what is beneath it over the rest, [..., 4] premultiplied each."""
+    rgb, alpha, b, solid = paint[..., :3], paint[..., 3:], beneath[..., :3], beneath[..., 3:]
+    if blend == "erase":
+        return torch.where(alpha < 1, rest * (1 - alpha), torch.zeros_like(rest))
+    if blend == "add":
+        rgb = rgb + alpha * b
+    elif blend == "multiply":
+        rgb = rgb * (1 - solid) + rgb * b
+    elif blend == "screen":
+        rgb = alpha * b + rgb * (1 - b.minimum(solid))
+    return torch.cat((rgb, alpha), -1) + rest * (1 - alpha)
 
 
 def coverage(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:

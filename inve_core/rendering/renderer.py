@@ -15,8 +15,10 @@ from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.atlas_view import atlas_picture
 from inve_core.rendering.backends import paint_on, warm_up
+from inve_core.rendering.blending import lay_over, stored
+from inve_core.rendering.edit_rows import BLENDS
 from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
-from inve_core.rendering.painting import Canvas, Work, over
+from inve_core.rendering.painting import Canvas, Work
 from inve_core.rendering.plate import canvas_of, cropped
 from inve_core.rendering.plates import BUDGET_BYTES as PLATE_BUDGET_BYTES
 from inve_core.rendering.plates import DevicePlates, PlateCache
@@ -33,7 +35,8 @@ class Rendered:
 
     Attributes:
         picture: the plate with the edits; untouched pixels have the plate's very bits.
-        parts: with `layers`, each edit layer premultiplied, then each video layer's matte and uv.
+        parts: with `layers`, each edit layer premultiplied, bottom to top, then each video layer's matte and
+            uv. Edit layers laid *over* the plate one by one make the picture.
         touched: number of pixels that an edit changed.
     """
 
@@ -141,7 +144,7 @@ class Renderer:
         size = FrameSize(frame_index(self.model, frame), plate.spec.width, plate.spec.height)
         canvas = canvas_of(plate.spec)
         window = Window(canvas.x, canvas.y, canvas.width, canvas.height)
-        if self.on_gpu and any(layer.edits for layer in stack.layers):
+        if self.on_gpu and stack.rendered:
             # All tiles at once take a GPU less time than to find out which of them are wanted.
             self.fields.bake([size])
         steps = self._programs.steps(stack, apart=layers)
@@ -290,7 +293,7 @@ class Renderer:
                 self._run(step, [size], window, Canvas(current, touched, painted))
             values = None if painted is None else painted[0]
             parts.append(self._part(f"edit.{layer.name}", "RGBA", values, spec, window))
-        view[...] = torch.where(touched[..., None], current.to(plates.dtype), plates)[0].cpu().numpy()
+        view[...] = torch.where(touched[..., None], stored(current, plates.dtype), plates)[0].cpu().numpy()
         return int(touched.sum())
 
     # -- on the device -----------------------------------------------------------------------------------
@@ -309,7 +312,7 @@ class Renderer:
         current = plates.to(torch.float32, copy=True)
         for step in steps:
             self._run(step, sizes, window, Canvas(current, touched))
-        return torch.where(touched[..., None], current.to(plates.dtype), plates), touched
+        return torch.where(touched[..., None], stored(current, plates.dtype), plates), touched
 
     def _run(self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas) -> None:
         if isinstance(step, TextureStep):
@@ -348,18 +351,18 @@ class Renderer:
                 if painted is None:
                     painted = torch.zeros(height, width, 4, device=canvas.pixels.device)
                 for where, laid in _on_window(patch, size, window):
-                    laid = laid * step.layer.opacity
                     painted[where] = laid + painted[where] * (1 - laid[..., 3:])
         if painted is None:
             return
         changed = (painted != 0).any(-1)
-        below = canvas.pixels[number]
-        result = over(painted.view(-1, 4), below.reshape(-1, 4).float(), changed.new_zeros(height * width))
-        edited = torch.where(changed[..., None], result.view(height, width, 4).to(below.dtype), below)
-        canvas.pixels[number] = edited
+        below = canvas.pixels[number][changed]
+        opacity = painted.new_full((len(below),), step.layer.opacity)
+        blend = painted.new_full((len(below),), float(BLENDS.index(step.layer.blend)))
+        part, result = lay_over(painted[changed], below.float(), opacity, blend, None)
+        canvas.pixels[number][changed] = stored(result, below.dtype)
         canvas.touched[number] |= changed
         if canvas.painted is not None:
-            canvas.painted[number] = painted
+            canvas.painted[number][changed] = part
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -372,7 +375,8 @@ class Renderer:
         if values is not None:
             rows = slice(window.y - y, window.y - y + window.height)
             columns = slice(window.x - x, window.x - x + window.width)
-            pixels[rows, columns] = values.cpu().numpy()
+            kind = torch.float16 if pixels.dtype == np.float16 else torch.float32
+            pixels[rows, columns] = stored(values, kind).cpu().numpy()
         return Part(name, tuple(channels), pixels)
 
     def _video_layer_parts(self, size: FrameSize, spec: PictureSpec, window: Window) -> Iterator[Part]:

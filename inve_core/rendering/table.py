@@ -15,11 +15,29 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inve_core.edits import Adjustment, EditLayer, Line, Stroke
-from inve_core.media.colour import LUMA
 from inve_core.model import LayeredAtlas
-from inve_core.rendering.adjustments import hue_matrix, is_identity
-from inve_core.rendering.chains import END, SCALE, SEGMENT_FLOATS, SPREAD, START, MappedLine
+from inve_core.rendering.chains import (
+    END,
+    SCALE,
+    SEGMENT_FLOATS,
+    SPREAD,
+    START,
+    TO_DRAWN,
+    WIDTHS,
+    MappedLine,
+)
+from inve_core.rendering.edit_rows import (
+    ADJUSTS,
+    BLEND,
+    CLOSED,
+    EDIT_FLOATS,
+    HEAD_FLOATS,
+    LAYER_BLEND,
+    RADIUS,
+    SOFTNESS,
+    TAPERED,
+    VIDEO_LAYER,
+)
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -32,12 +50,6 @@ MARGIN = 0.25
 SLACK_PX = 0.01
 # From this reach on, in cells, it pays to leave out segments that are nowhere the nearest.
 WIDE_CELLS = 2.0
-
-# Columns of an edit's row. `over` is (MATRIX @ rgb beneath + BRIGHTNESS * alpha beneath) * cover for an
-# adjustment, COLOUR * cover for a stroke.
-RADIUS, SOFTNESS, CLOSED, OPACITY, ADJUSTS, LAYER, VIDEO_LAYER = range(7)
-COLOUR, MATRIX, BRIGHTNESS = 8, 12, 21
-EDIT_FLOATS = 24
 
 # The second number of an entry: the edit, whether the whole cell lies inside of its outline, and whether this
 # is the edit's last entry in the cell.
@@ -114,6 +126,26 @@ class PaintTable:
         return tuple(int(k) for k in np.unique(self.edits[:, VIDEO_LAYER]))
 
     @cached_property
+    def has_tapers(self) -> bool:
+        """Whether some line's width or opacity changes along it."""
+        return bool((self.edits[:, TAPERED] > 0).any())
+
+    @cached_property
+    def has_outlines(self) -> bool:
+        """Whether some edit fills an outline."""
+        return bool((self.edits[:, CLOSED] > 0).any())
+
+    @cached_property
+    def has_adjustments(self) -> bool:
+        """Whether some edit changes what is beneath it."""
+        return bool((self.edits[:, ADJUSTS] > 0).any())
+
+    @cached_property
+    def has_blends(self) -> bool:
+        """Whether some stroke or edit layer is laid in another way than over what is beneath it."""
+        return bool((self.edits[:, [BLEND, LAYER_BLEND]] > 0).any())
+
+    @cached_property
     def runs(self) -> tuple[Ints, Ints, Ints]:
         """Entries of one edit in one cell, as runs.
 
@@ -149,6 +181,10 @@ class PaintTable:
         arrays = (self.edits, self.segments, self.starts, self.entries)
         return self.copied("rows", device, lambda: tuple(torch.from_numpy(one).to(device) for one in arrays))
 
+    def heads(self, device: torch.device) -> Tensor:
+        """What most painters want of each edit on a device: [edits, HEAD_FLOATS]."""
+        return self.copied("heads", device, lambda: (self.on(device)[0][:, :HEAD_FLOATS].contiguous(),))[0]
+
     def segment_columns(self, device: torch.device) -> Tensor:
         """Segments on a device with the columns outermost: [SEGMENT_FLOATS, segments]."""
         return self.copied("columns", device, lambda: (self.on(device)[1].t().contiguous(),))[0]
@@ -165,54 +201,6 @@ class PaintTable:
         if key not in self._copies:
             self._copies[key] = make()
         return self._copies[key]
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Where in a table an edit stands: its edit layer, counted from the lowest, and that one's opacity."""
-
-    layer: int
-    opacity: float
-
-
-def flattened(layers: Sequence[EditLayer]) -> tuple[list[Line], list[Placed]]:
-    """The edits of sketch and adjustment layers that do something, bottom to top."""
-    edits: list[Line] = []
-    places: list[Placed] = []
-    for number, layer in enumerate(layers):
-        own = [
-            edit
-            for edit in layer.edits
-            if isinstance(edit, Stroke) or (isinstance(edit, Adjustment) and not is_identity(edit))
-        ]
-        edits += own
-        places += [Placed(number, layer.opacity)] * len(own)
-    return edits, places
-
-
-def edit_rows(edits: Sequence[Line], places: Sequence[Placed]) -> Floats:
-    """The edits' rows [edits, EDIT_FLOATS], but for their video layer."""
-    rows = [_edit_row(edit, at.layer, at.opacity) for edit, at in zip(edits, places, strict=True)]
-    return np.array(rows, np.float32).reshape(-1, EDIT_FLOATS)
-
-
-def _edit_row(edit: Line, number: int, opacity: float) -> list[float]:
-    closed = isinstance(edit, Adjustment) and edit.closed
-    soft = (1 - edit.hardness) * edit.width / 2
-    head = [edit.width / 2, soft, float(closed), opacity, float(isinstance(edit, Adjustment)), number, 0, 0]
-    if isinstance(edit, Stroke):
-        red, green, blue, alpha = edit.color
-        painted = [red * alpha, green * alpha, blue * alpha, alpha]
-        return head + painted + [0.0] * (EDIT_FLOATS - COLOUR - 4)
-    matrix = adjustment_matrix(edit).ravel().tolist()
-    return [*head, 0.0, 0.0, 0.0, 1.0, *matrix, edit.brightness, 0.0, 0.0]
-
-
-def adjustment_matrix(edit: Adjustment) -> npt.NDArray[np.float64]:
-    """Hue, then saturation, as one matrix on columns of rgb: [3, 3]."""
-    hue = hue_matrix(edit.hue).numpy() if edit.hue % 360 else np.eye(3)
-    grey = np.ones((3, 1)) * np.asarray(LUMA, float)
-    return (grey + (np.eye(3) - grey) * edit.saturation) @ hue
 
 
 def build_table(
@@ -244,14 +232,16 @@ def build_table(
     owner = np.repeat(np.arange(len(lines)), counts)
     first = np.cumsum(counts) - counts
     scale = np.maximum.reduceat(segments[had_segments:, SCALE], first) if len(lines) else np.zeros(0)
-    # Beyond this distance, on the drawn frame, no pixel of that span is covered by the line.
-    reach = np.maximum(rows[:, SOFTNESS], footprint_px * scale / 2) + rows[:, RADIUS] * (rows[:, CLOSED] == 0)
+    # Beyond this distance, on the drawn frame, no pixel of that span is covered by the segment.
+    widest = segments[had_segments:, WIDTHS : WIDTHS + 2].max(1)
+    line_radius = rows[:, RADIUS] * (rows[:, CLOSED] == 0)
+    reach = np.maximum(widest * rows[owner, SOFTNESS], (footprint_px * scale / 2)[owner])
+    reach += widest * line_radius[owner]
     parts = [(np.zeros(0, np.int64),) * 3]
     for layer, grid in enumerate(grids):
         own = np.flatnonzero(rows[owner, VIDEO_LAYER] == layer)
         if len(own):
-            closed = rows[:, CLOSED] > 0
-            parts.append(_layer_entries(grid, segments, own + had_segments, owner[own], reach, closed))
+            parts.append(_layer_entries(grid, segments, own + had_segments, owner[own], reach[own], rows))
     cells, numbers, edits = (np.concatenate(part) for part in zip(*parts, strict=True))
     # A stable sort keeps an edit's segments in their order.
     order = np.argsort(cells * (len(lines) + 1) + (edits >> EDIT_SHIFT), kind="stable")
@@ -269,16 +259,23 @@ def build_table(
 
 
 def _layer_entries(
-    grid: CellGrid, segments: Floats, own: Ints, owner: Ints, reach: Floats, closed: npt.NDArray[np.bool_]
+    grid: CellGrid, segments: Floats, own: Ints, owner: Ints, reach: Floats, edit_rows: Floats
 ) -> tuple[Ints, Ints, Ints]:
-    """Cells, segments and edits (shifted) of one video layer's segments `own`, of the edits `owner`."""
-    rows = segments[own]
-    span = reach[owner, None] * rows[:, SPREAD : SPREAD + 2] + SLACK_PX
+    """Cells, segments and edits (shifted) of one video layer's segments `own`.
+
+    Args:
+        owner, reach: [own] the edit of each, and how far it reaches in drawn pixels.
+        edit_rows: of all edits.
+    """
+    rows, closed = segments[own], edit_rows[:, CLOSED] > 0
+    span = reach[:, None] * rows[:, SPREAD : SPREAD + 2] + SLACK_PX
     low = np.minimum(rows[:, START : START + 2], rows[:, END : END + 2]) - span
     high = np.maximum(rows[:, START : START + 2], rows[:, END : END + 2]) + span
     x0, x1 = grid.column(low[:, 0]), grid.column(high[:, 0])
     y0, y1 = grid.row(low[:, 1]), grid.row(high[:, 1])
-    wide = reach[owner] * rows[:, SPREAD : SPREAD + 2].max(1) > WIDE_CELLS * grid.cell
+    wide = reach * rows[:, SPREAD : SPREAD + 2].max(1) > WIDE_CELLS * grid.cell
+    # Of a tapered line the nearest segment is not always the one that covers most.
+    wide &= edit_rows[owner, TAPERED] == 0
     cells, sources = _expand(grid, x0, x1, y0, y1, np.flatnonzero(~wide))
     parts = [(cells, own[sources], owner[sources])]
     for edit in np.unique(owner[wide]):
@@ -318,7 +315,7 @@ def _can_be_nearest(grid: CellGrid, cells: Ints, rows: Floats) -> npt.NDArray[np
     centre = np.stack((grid.x0 + (column + 0.5) * grid.cell, grid.y0 + (row + 0.5) * grid.cell), 1)
     start, end = rows[:, START : START + 2], rows[:, END : END + 2]
     # The largest and the smallest stretch of the way back to the drawn frame.
-    to_drawn = rows[:, 4:8].astype(np.float64)
+    to_drawn = rows[:, TO_DRAWN : TO_DRAWN + 4].astype(np.float64)
     total, area = (to_drawn**2).sum(1), rows[:, SCALE].astype(np.float64) ** 2
     largest = np.sqrt((total + np.sqrt(np.maximum(total**2 - 4 * area**2, 0))) / 2)
     smallest = area / np.maximum(largest, 1e-12)

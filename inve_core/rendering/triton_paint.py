@@ -14,10 +14,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inve_core.rendering import chains, table
+from inve_core.rendering import blending, chains, edit_rows, table
 from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE
 from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
 from inve_core.rendering.table import PaintTable
+from inve_core.rendering.triton_colour import blended, blended_layer, finite_in_half, graded
 
 # Pixels of a program, which is one warp.
 WIDE, TALL = 8, 4
@@ -42,16 +43,22 @@ _ALONG = tl.constexpr(chains.ALONG)
 _PER_LENGTH = tl.constexpr(chains.PER_LENGTH)
 _SLOPE = tl.constexpr(chains.SLOPE)
 _SCALE = tl.constexpr(chains.SCALE)
-_EDIT_FLOATS = tl.constexpr(table.EDIT_FLOATS)
-_RADIUS = tl.constexpr(table.RADIUS)
-_SOFTNESS = tl.constexpr(table.SOFTNESS)
-_CLOSED = tl.constexpr(table.CLOSED)
-_OPACITY = tl.constexpr(table.OPACITY)
-_ADJUSTS = tl.constexpr(table.ADJUSTS)
-_LAYER = tl.constexpr(table.LAYER)
-_COLOUR = tl.constexpr(table.COLOUR)
-_MATRIX = tl.constexpr(table.MATRIX)
-_BRIGHTNESS = tl.constexpr(table.BRIGHTNESS)
+_WIDTHS = tl.constexpr(chains.WIDTHS)
+_OPACITIES = tl.constexpr(chains.OPACITIES)
+_EDIT_FLOATS = tl.constexpr(edit_rows.EDIT_FLOATS)
+_RADIUS = tl.constexpr(edit_rows.RADIUS)
+_SOFTNESS = tl.constexpr(edit_rows.SOFTNESS)
+_CLOSED = tl.constexpr(edit_rows.CLOSED)
+_TAPERED = tl.constexpr(edit_rows.TAPERED)
+_OPACITY = tl.constexpr(edit_rows.OPACITY)
+_ADJUSTS = tl.constexpr(edit_rows.ADJUSTS)
+_BLEND = tl.constexpr(edit_rows.BLEND)
+_LAYER = tl.constexpr(edit_rows.LAYER)
+_LAYER_OPACITY = tl.constexpr(edit_rows.LAYER_OPACITY)
+_LAYER_BLEND = tl.constexpr(edit_rows.LAYER_BLEND)
+_COLOUR = tl.constexpr(edit_rows.COLOUR)
+_ERASE = tl.constexpr(edit_rows.ERASE)
+_OPAQUE_WITHIN = tl.constexpr(blending.OPAQUE_WITHIN)
 
 
 @torch.no_grad()
@@ -67,8 +74,8 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
     places, counts = _grids_on(edits, device)
     _, height, width, _ = canvas.pixels.shape
     painted = canvas.pixels if canvas.painted is None else canvas.painted
-    # Only adjustments have outlines; two kernels, and not four, have to be compiled.
-    grades = bool((edits.edits[:, table.ADJUSTS] > 0).any())
+    # All that plain strokes have no need of is one switch, or there were too many kernels to be compiled.
+    effects = edits.has_outlines or edits.has_adjustments or edits.has_blends
     with torch.cuda.device_of(canvas.pixels):
         _paint[(len(work) * (TILE // WIDE) * (TILE // TALL),)](
             canvas.pixels,
@@ -89,8 +96,8 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
             PADDED=triton.next_power_of_2(layers),
             WIDE=WIDE,
             TALL=TALL,
-            OUTLINES=grades,
-            ADJUSTMENTS=grades,
+            TAPERS=edits.has_tapers,
+            EFFECTS=effects,
             WANTS_PAINTED=canvas.painted is not None,
             **_LAUNCH,
         )
@@ -123,6 +130,12 @@ def _picked(chosen, values):
     return tl.sum(tl.where(chosen, values, 0.0), 0)
 
 
+@triton.jit
+def _line(distance, radius, half, soft):
+    """As `strokes.line_coverage`."""
+    return _profile((radius - distance) / half, soft) - _profile((-radius - distance) / half, soft)
+
+
 @triton.jit(do_not_specialize=["height", "width"])
 def _paint(
     pixels,
@@ -143,8 +156,8 @@ def _paint(
     PADDED: tl.constexpr,
     WIDE: tl.constexpr,
     TALL: tl.constexpr,
-    OUTLINES: tl.constexpr,
-    ADJUSTMENTS: tl.constexpr,
+    TAPERS: tl.constexpr,
+    EFFECTS: tl.constexpr,
     WANTS_PAINTED: tl.constexpr,
 ):
     """WIDE x TALL pixels of one tile."""
@@ -218,6 +231,9 @@ def _paint(
         top_b = zero
         top_a = zero
         level = zero - 1.0
+        layer_opacity = zero
+        layer_blend = zero
+        widest = zero
         keeps = zero > 1.0
         changed = zero > 1.0
         best = zero + 1e30
@@ -255,7 +271,21 @@ def _paint(
             closer = live & (distance < best)
             best = tl.where(closer, distance, best)
             scale = tl.where(closer, tl.load(segment + _SCALE, mask=live, other=0.0), scale)
-            if OUTLINES:
+            if TAPERS:
+                # Where widths change the nearest segment is not always the one that covers most.
+                edit = edits + (tag >> _EDIT_SHIFT) * _EDIT_FLOATS
+                tapers = live & (tl.load(edit + _TAPERED, mask=live, other=0.0) > 0)
+                first = tl.load(segment + _WIDTHS, mask=tapers, other=1.0)
+                factor = first + (tl.load(segment + _WIDTHS + 1, mask=tapers, other=1.0) - first) * part
+                first = tl.load(segment + _OPACITIES, mask=tapers, other=1.0)
+                opacity = first + (tl.load(segment + _OPACITIES + 1, mask=tapers, other=1.0) - first) * part
+                softness = tl.load(edit + _SOFTNESS, mask=tapers, other=1.0) * factor
+                footprint = _picked(chosen, span) * tl.load(segment + _SCALE, mask=tapers, other=0.0) / 2
+                half = tl.where(tapers, tl.maximum(footprint, softness), 1.0)
+                radius = tl.load(edit + _RADIUS, mask=tapers, other=1.0) * factor
+                cover = _line(tl.sqrt(distance), radius, half, footprint < softness) * opacity
+                widest = tl.where(tapers, tl.maximum(widest, cover), widest)
+            if EFFECTS:
                 end_v = tl.load(segment + _END + 1, mask=live, other=0.0)
                 slope = tl.load(segment + _SLOPE, mask=live, other=0.0)
                 straddles = (start_v > at_v) != (end_v > at_v)
@@ -270,9 +300,10 @@ def _paint(
                 half = tl.where(done, half, 1.0)
                 soft = footprint < softness
                 distance = tl.sqrt(best)
-                cover = _profile((radius - distance) / half, soft)
-                cover -= _profile((-radius - distance) / half, soft)
-                if OUTLINES:
+                cover = _line(distance, radius, half, soft)
+                if TAPERS:
+                    cover = tl.where(tl.load(edit + _TAPERED, mask=done, other=0.0) > 0, widest, cover)
+                if EFFECTS:
                     outline = tl.load(edit + _CLOSED, mask=done, other=0.0) > 0
                     signed = tl.where(crossings % 2 == 1, distance, -distance)
                     filled = _profile(signed / half, soft)
@@ -285,11 +316,15 @@ def _paint(
                 # The edit layers before this one are done with: they become what is below.
                 merged = (top_r != 0) | (top_g != 0) | (top_b != 0) | (top_a != 0)
                 merged = merged & hit & (edit_layer != level)
-                through = 1.0 - top_a
-                below_r = tl.where(merged, top_r + below_r * through, below_r)
-                below_g = tl.where(merged, top_g + below_g * through, below_g)
-                below_b = tl.where(merged, top_b + below_b * through, below_b)
-                below_a = tl.where(merged & (keeps == 0), top_a + below_a * through, below_a)
+                part_r, part_g, part_b, part_a = blended_layer(
+                    top_r, top_g, top_b, top_a, below_r, below_g, below_b, below_a,
+                    layer_opacity, layer_blend, EFFECTS,
+                )  # fmt: skip
+                through = 1.0 - part_a
+                below_r = tl.where(merged, part_r + below_r * through, below_r)
+                below_g = tl.where(merged, part_g + below_g * through, below_g)
+                below_b = tl.where(merged, part_b + below_b * through, below_b)
+                below_a = tl.where(merged & (keeps == 0), part_a + below_a * through, below_a)
                 top_r = tl.where(merged, 0.0, top_r)
                 top_g = tl.where(merged, 0.0, top_g)
                 top_b = tl.where(merged, 0.0, top_b)
@@ -301,52 +336,81 @@ def _paint(
                 laid_b = tl.load(edit + _COLOUR + 2, mask=hit, other=0.0)
                 laid_a = tl.load(edit + _COLOUR + 3, mask=hit, other=0.0)
                 adjusts = tl.load(edit + _ADJUSTS, mask=hit, other=0.0) > 0
-                if ADJUSTMENTS:
-                    through = 1.0 - top_a
-                    r = top_r + below_r * through
-                    g = top_g + below_g * through
-                    b = top_b + below_b * through
-                    matrix = edit + _MATRIX
-                    bright = tl.load(edit + _BRIGHTNESS, mask=hit, other=0.0) * (top_a + below_a * through)
-                    new_r = tl.load(matrix, mask=hit, other=0.0) * r
-                    new_r += tl.load(matrix + 1, mask=hit, other=0.0) * g
-                    new_r += tl.load(matrix + 2, mask=hit, other=0.0) * b + bright
-                    new_g = tl.load(matrix + 3, mask=hit, other=0.0) * r
-                    new_g += tl.load(matrix + 4, mask=hit, other=0.0) * g
-                    new_g += tl.load(matrix + 5, mask=hit, other=0.0) * b + bright
-                    new_b = tl.load(matrix + 6, mask=hit, other=0.0) * r
-                    new_b += tl.load(matrix + 7, mask=hit, other=0.0) * g
-                    new_b += tl.load(matrix + 8, mask=hit, other=0.0) * b + bright
-                    laid_r = tl.where(adjusts, new_r, laid_r)
-                    laid_g = tl.where(adjusts, new_g, laid_g)
-                    laid_b = tl.where(adjusts, new_b, laid_b)
+                next_blend = tl.load(edit + _LAYER_BLEND, mask=hit, other=0.0)
                 through = 1.0 - laid_a * cover
+                erased = zero > 1.0
+                if EFFECTS:
+                    # Strokes of a layer that is itself blended meet that layer alone.
+                    alone = next_blend != 0
+                    r = tl.where(alone, top_r, top_r + below_r * (1.0 - top_a))
+                    g = tl.where(alone, top_g, top_g + below_g * (1.0 - top_a))
+                    b = tl.where(alone, top_b, top_b + below_b * (1.0 - top_a))
+                    a = tl.where(alone, top_a, top_a + below_a * (1.0 - top_a))
+                    blend = tl.load(edit + _BLEND, mask=hit, other=0.0)
+                    laid_r = blended(blend, laid_r, laid_a, r, a)
+                    laid_g = blended(blend, laid_g, laid_a, g, a)
+                    laid_b = blended(blend, laid_b, laid_a, b, a)
+                    erases = blend == _ERASE
+                    erased = hit & erases & (laid_a * cover >= 1.0)
+                    laid_r = tl.where(erases, 0.0, laid_r)
+                    laid_g = tl.where(erases, 0.0, laid_g)
+                    laid_b = tl.where(erases, 0.0, laid_b)
+                    laid_a = tl.where(erases, 0.0, laid_a)
+                    if tl.max((hit & adjusts).to(tl.int32), 0) > 0:
+                        new_r, new_g, new_b = graded(edit, hit & adjusts, r, g, b, a)
+                        laid_r = tl.where(adjusts, new_r, laid_r)
+                        laid_g = tl.where(adjusts, new_g, laid_g)
+                        laid_b = tl.where(adjusts, new_b, laid_b)
                 # Where nothing is laid even NaN stays out.
                 top_r = tl.where(hit, laid_r * cover + top_r * through, top_r)
                 top_g = tl.where(hit, laid_g * cover + top_g * through, top_g)
                 top_b = tl.where(hit, laid_b * cover + top_b * through, top_b)
                 top_a = tl.where(hit, laid_a * cover + top_a * through, top_a)
+                if EFFECTS:
+                    top_r = tl.where(erased, 0.0, top_r)
+                    top_g = tl.where(erased, 0.0, top_g)
+                    top_b = tl.where(erased, 0.0, top_b)
+                    top_a = tl.where(erased, 0.0, top_a)
+                layer_opacity = tl.where(
+                    hit, tl.load(edit + _LAYER_OPACITY, mask=hit, other=0.0), layer_opacity
+                )
+                layer_blend = tl.where(hit, next_blend, layer_blend)
                 level = tl.where(hit, edit_layer, level)
                 keeps = (hit & adjusts) | ((hit == 0) & keeps)
                 best = tl.where(done, 1e30, best)
                 scale = tl.where(done, 0.0, scale)
+                widest = tl.where(done, 0.0, widest)
                 crossings = tl.where(done, 0, crossings)
 
         merged = (top_r != 0) | (top_g != 0) | (top_b != 0) | (top_a != 0)
-        through = 1.0 - top_a
-        below_r = tl.where(merged, top_r + below_r * through, below_r)
-        below_g = tl.where(merged, top_g + below_g * through, below_g)
-        below_b = tl.where(merged, top_b + below_b * through, below_b)
-        below_a = tl.where(merged & (keeps == 0), top_a + below_a * through, below_a)
+        part_r, part_g, part_b, part_a = blended_layer(
+            top_r, top_g, top_b, top_a, below_r, below_g, below_b, below_a,
+            layer_opacity, layer_blend, EFFECTS,
+        )  # fmt: skip
+        through = 1.0 - part_a
+        new_r = part_r + below_r * through
+        new_g = part_g + below_g * through
+        new_b = part_b + below_b * through
+        if WANTS_PAINTED:
+            # As `blending.lay_over` has it where alpha stays as it is.
+            clear = merged & keeps & ((tl.abs(below_a - 1.0) <= _OPAQUE_WITHIN) == 0)
+            tl.store(painted + place, tl.where(clear, new_r - below_r, part_r), mask=merged & inside)
+            tl.store(painted + place + 1, tl.where(clear, new_g - below_g, part_g), mask=merged & inside)
+            tl.store(painted + place + 2, tl.where(clear, new_b - below_b, part_b), mask=merged & inside)
+            tl.store(painted + place + 3, tl.where(clear, 0.0, part_a), mask=merged & inside)
+        below_r = tl.where(merged, new_r, below_r)
+        below_g = tl.where(merged, new_g, below_g)
+        below_b = tl.where(merged, new_b, below_b)
+        below_a = tl.where(merged & (keeps == 0), part_a + below_a * through, below_a)
         changed = (changed | merged) & inside
         kind = pixels.dtype.element_ty
+        if kind == tl.float16:
+            below_r = finite_in_half(below_r)
+            below_g = finite_in_half(below_g)
+            below_b = finite_in_half(below_b)
+            below_a = finite_in_half(below_a)
         tl.store(pixels + place, below_r.to(kind), mask=changed)
         tl.store(pixels + place + 1, below_g.to(kind), mask=changed)
         tl.store(pixels + place + 2, below_b.to(kind), mask=changed)
         tl.store(pixels + place + 3, below_a.to(kind), mask=changed)
         tl.store(touched + place // 4, tl.full([WIDE * TALL], 1, tl.uint8), mask=changed)
-        if WANTS_PAINTED:
-            tl.store(painted + place, top_r, mask=changed)
-            tl.store(painted + place + 1, top_g, mask=changed)
-            tl.store(painted + place + 2, top_b, mask=changed)
-            tl.store(painted + place + 3, top_a, mask=changed)

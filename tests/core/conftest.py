@@ -16,6 +16,9 @@ from inve_core.presets import TrainingSettings, preset
 from inve_core.synthetic import SyntheticClip, make_clip
 from inve_core.training import Trainer
 
+# Helpers that several test files share lie beside them.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 
 class Shot(NamedTuple):
     """The clip's truth, its files, its working copy, and what was learned from it."""

@@ -7,6 +7,7 @@ import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
 from inve_core.rendering import Renderer, chains, program, reference, strokes, table
+from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
 from inve_core.rendering.plate import scaled
 
@@ -307,7 +308,7 @@ class TestTable:
 
     def test_boxes_find_occupied_cells(self, shot):
         lines = chains.map_lines(shot.model, random_strokes(3))
-        rows = table.edit_rows(*table.flattened([layer("a", *random_strokes(3))]))
+        rows = edit_rows(*flattened([layer("a", *random_strokes(3))]))
         made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
         rng = np.random.default_rng(0)
@@ -326,9 +327,9 @@ class TestTable:
             layer("b", *random_adjustments(5, True), *random_adjustments(3, False), kind="adjustment"),
             layer("c", *random_strokes(6, 3, widest=60.0)),
         ]
-        edits, places = table.flattened(layers)
+        edits, places = flattened(layers)
         grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
-        rows = table.edit_rows(edits, places)
+        rows = edit_rows(edits, places)
         whole = table.build_table(grids, lines, rows, 1.0)
         grown = None
         for count in (0, 1, 12, 13, 25, len(edits)):
@@ -336,15 +337,6 @@ class TestTable:
         for name in ("edits", "segments", "starts", "entries"):
             assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
         assert whole.entries.dtype == grown.entries.dtype == np.int32
-
-    def test_an_adjustment_is_one_matrix(self):
-        from inve_core.rendering.adjustments import adjust
-
-        (edit,) = random_adjustments(1, False)
-        rgba = torch.rand(7, 4, dtype=torch.float64)
-        matrix = torch.from_numpy(table.adjustment_matrix(edit))
-        ours = rgba[:, :3] @ matrix.t() + edit.brightness * rgba[:, 3:]
-        assert torch.allclose(ours, adjust(rgba, edit), atol=1e-7)
 
 
 def test_steps_join_what_needs_no_texture_between(shot):

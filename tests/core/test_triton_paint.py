@@ -10,10 +10,20 @@ import pytest
 import torch
 
 from inve_core.encodings.backends import GridBackend
-from inve_core.rendering import backends, painting
+from inve_core.rendering import backends, edit_rows, painting
 from inve_core.rendering.painting import Canvas
 
 CPU = torch.device("cpu")
+
+
+# Single precision: sums in another order, and powers by another library, a dozen one on another.
+ROUNDING = 5e-5
+
+
+def relative_error(expected, actual):
+    """Largest difference, of values above one as a share of them."""
+    expected, actual = expected.float(), actual.float()
+    return float(((expected - actual).abs() / expected.abs().clamp_min(1.0)).max())
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def check_many_overlapping_edits(kernel, layers):
     case = backends.made_up_case(CPU, layers=layers, seed=layers)
     expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
     assert expected.touched.float().mean() > 0.3
-    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert relative_error(expected.pixels, actual.pixels) < ROUNDING
     assert torch.equal(expected.touched, actual.touched)
 
 
@@ -58,7 +68,17 @@ def check_half_precision_and_values_that_are_not_finite(kernel):
     finite = expected.pixels.isfinite()
     assert torch.equal(finite, actual.pixels.isfinite())
     # A step of half precision just below one.
-    assert (expected.pixels - actual.pixels)[finite].abs().max() <= 2**-10
+    assert relative_error(expected.pixels[finite], actual.pixels[finite]) <= 2**-10
+
+
+def check_values_too_large_for_half_precision(kernel):
+    case = backends.made_up_case(CPU, lines=12)
+    plates = (case[3] * 60_000 * (case[3] - 0.5).sign()).half()
+    expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
+    assert actual.pixels.isfinite().all()
+    assert expected.pixels.isfinite().all()
+    assert (expected.pixels.abs() == 65504).any()
+    assert relative_error(expected.pixels, actual.pixels) <= 2**-10
 
 
 def check_fields_that_are_no_number_lie_nowhere(kernel):
@@ -68,25 +88,27 @@ def check_fields_that_are_no_number_lie_nowhere(kernel):
     case[1].uv[:, 1, 40:43] = -1e30
     expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
     assert actual.pixels.isfinite().all()
-    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert relative_error(expected.pixels, actual.pixels) < ROUNDING
 
 
 def check_what_was_laid_over_is_told(kernel):
     edits, *rest = backends.made_up_case(CPU, lines=12)
     alone = edits.edits.copy()
-    alone[:, backends.table.LAYER] = 0
+    alone[:, edit_rows.LAYER] = 0
     case = (backends.PaintTable(edits.grids, 2.0, alone, edits.segments, edits.starts, edits.entries), *rest)
     expected, actual = (painted_by(paint, case, rest[2], True) for paint in (painting.paint, kernel.paint))
     assert expected.painted.any()
-    assert (expected.painted - actual.painted).abs().max() < 1e-5
+    assert relative_error(expected.painted, actual.painted) < ROUNDING
 
 
-def check_strokes_alone(kernel):
-    """The kernel that has nothing for adjustments in it."""
-    case = backends.made_up_case(CPU, lines=8, strokes_alone=True)
+@pytest.mark.parametrize(("tapers", "effects"), [(False, False), (True, False), (False, True)])
+def check_kernels_that_lack_something(kernel, tapers, effects):
+    case = backends.made_up_case(CPU, lines=8, tapers=tapers, effects=effects)
+    assert case[0].has_tapers == tapers
+    assert case[0].has_adjustments == case[0].has_blends == case[0].has_outlines == effects
     expected, actual = (painted_by(paint, case, case[3]) for paint in (painting.paint, kernel.paint))
     assert expected.touched.any()
-    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert relative_error(expected.pixels, actual.pixels) < ROUNDING
 
 
 def check_tiles_and_layers_that_are_not_active(kernel):
@@ -95,7 +117,7 @@ def check_tiles_and_layers_that_are_not_active(kernel):
     work.active[1] = False
     case = (edits, fields, work, plates)
     expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
-    assert (expected.pixels - actual.pixels).abs().max() < 1e-5
+    assert relative_error(expected.pixels, actual.pixels) < ROUNDING
     assert torch.equal(expected.touched, actual.touched)
 
 
@@ -122,15 +144,16 @@ def test_the_check_finds_what_is_wrong():
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.float32])
-def test_warming_up_compiles_both_kernels(monkeypatch, kind):
+def test_warming_up_compiles_every_kernel(monkeypatch, kind):
     seen = []
 
     def watching(edits, fields, work, canvas):
-        seen.append((bool((edits.edits[:, backends.table.ADJUSTS] > 0).any()), canvas.pixels.dtype))
+        seen.append((edits.has_tapers, edits.has_adjustments, canvas.pixels.dtype))
 
     monkeypatch.setattr(backends, "paint_on", lambda device: watching)
     backends.warm_up(CPU, 2, kind)
-    assert seen == [(False, kind), (True, kind)]
+    both = (False, True)
+    assert seen == [(tapers, effects, kind) for tapers in both for effects in both]
 
 
 def test_a_kernel_that_fails_is_passed_over_with_a_warning(monkeypatch):
