@@ -101,8 +101,8 @@ class TestPartOfAFrame:
         grid = model.geometry.grid
         xy = pixel_centres(grid.working_width, grid.working_height).view(-1, 2)
         times = torch.full((len(xy),), t)
-        shown = model.visibility(xy, times)[:, layer]
-        unit = model.geometry.boxes[layer].to_unit(model.map(layer, xy, times))
+        shown = model.visibility(xy, times)[:, layer].detach()
+        unit = model.geometry.boxes[layer].to_unit(model.map(layer, xy, times).detach())
         place = (unit * len(part)).long().clamp(0, len(part) - 1)
         found = part[place[:, 1], place[:, 0]]
         # A cell is as large as a pixel or so, and at the layer's outline opacity runs from none to all.
@@ -128,7 +128,8 @@ class TestPartOfAFrame:
         shares = [share[place_in_view(shot, 1, tuple(place), 7)] for place in shown[hidden]]
         assert np.median(shares) == pytest.approx(DIMMED, abs=1e-3)
         opaque = share > 0.999
-        assert np.array_equal(whole[opaque], part[opaque])
+        # What counts as opaque here may be a thousandth short of it.
+        assert np.allclose(whole[opaque].astype(float), part[opaque].astype(float), rtol=2e-3, atol=1e-3)
 
     def test_a_frame_that_the_shot_lacks_is_refused(self, renderer):
         with pytest.raises(PointError, match="frame 7 is not in the shot"):
