@@ -9,6 +9,11 @@ the learned colours C: F_k = P + E_k with
 
 Then sum_j v_j F_j is P whatever the colours are, and where the plate differs from what was learned (grain,
 another exposure) so does F_k. A paint colour s takes the place of f(F_k); an adjustment is f itself.
+
+With several edits each works on what the one before left of F_k, so that a painter composites every layer's
+own edits over its own light, as if it were seen wholly, and mixes: P + sum_j v_j (painted_j - F_j). To add
+E_k to the picture painted so far would count the first edit's change again, and can be worse than the plate
+for F_k.
 """
 
 import numpy as np

@@ -34,8 +34,10 @@ EVERY_FRAMES = 3
 CHECK_PX = 9.0
 WAYS = ("none", "plain", "model", "known", "rendered")
 FILL = (0.75, 0.03, 0.50)
-# The learned way must leave at most this share of the plain one's error.
+DARKENING = float(np.log2(0.2))  # stops
+# The learned way must leave at most this share of the plain one's error, and the renderer do as it does.
 MARK = 0.5
+AS_LEARNED = 1.1
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class EdgeEdit:
 
     Attributes:
         apply: light [..., 3] at surface positions [..., 2] to the edited light.
-        settings: the same for a renderer: the color of a stroke or fields of an adjustment; None where it has
-            no such edit.
+        settings: the same for a renderer, bottom to top: for each edit the color of a stroke or fields of an
+            adjustment; none where it has no such edits.
     """
 
     name: str
     apply: Callable[[Light, Array], Light]
-    settings: dict[str, Any] | None
+    settings: tuple[dict[str, Any], ...]
 
 
 def _filled(light: Light, surface: Array) -> Light:
@@ -71,16 +73,21 @@ def _textured(light: Light, surface: Array) -> Light:
     return np.float32(0.7) * picture + np.float32(0.3) * light
 
 
+def _filled_and_darkened(light: Light, surface: Array) -> Light:
+    return _darkened(_filled(light, surface), surface)
+
+
 def _greyed(light: Light, surface: Array) -> Light:
     return np.broadcast_to((light @ np.array(LUMA, np.float32))[..., None], light.shape)
 
 
 EDITS = (
-    EdgeEdit("fill", _filled, {"color": (*FILL, 1.0)}),
-    EdgeEdit("grey", _greyed, {"saturation": 0.0}),
-    EdgeEdit("exposure +1", _exposed, {"exposure": 1.0}),
-    EdgeEdit("exposure -2.3", _darkened, {"exposure": float(np.log2(0.2))}),
-    EdgeEdit("texture 70 %", _textured, None),
+    EdgeEdit("fill", _filled, ({"color": (*FILL, 1.0)},)),
+    EdgeEdit("grey", _greyed, ({"saturation": 0.0},)),
+    EdgeEdit("exposure +1", _exposed, ({"exposure": 1.0},)),
+    EdgeEdit("exposure -2.3", _darkened, ({"exposure": DARKENING},)),
+    EdgeEdit("fill, then darker", _filled_and_darkened, ({"color": (*FILL, 1.0)}, {"exposure": DARKENING})),
+    EdgeEdit("texture 70 %", _textured, ()),
 )
 
 
@@ -106,15 +113,17 @@ def composite(edit: EdgeEdit, surface: Array, plate: Light, light: Light, visibl
     return plate + visible * (edit.apply(light, surface) - light)
 
 
-def whole_surface(edit: EdgeEdit, layer: Layer, frame: int, width: int, height: int) -> EditStack | None:
-    """The edit as a stack: a dot that is larger than the picture."""
-    if edit.settings is None:
-        return None
+def whole_surface(edit: EdgeEdit, layer: Layer, frame: int, width: int, height: int) -> EditStack:
+    """The edit as a stack of layers: dots that are larger than the picture."""
     centre = ((width / 2, height / 2),)
     common = {"frame": frame, "points": centre, "width": 4.0 * (width + height), "video_layer": layer}
-    if "color" in edit.settings:
-        return EditStack(layers=(EditLayer("edge", "sketch", (Stroke(**common, **edit.settings),)),))
-    return EditStack(layers=(EditLayer("edge", "adjustment", (Adjustment(**common, **edit.settings),)),))
+    layers = []
+    for number, settings in enumerate(edit.settings):
+        if "color" in settings:
+            layers.append(EditLayer(f"{number}", "sketch", (Stroke(**common, **settings),)))
+        else:
+            layers.append(EditLayer(f"{number}", "adjustment", (Adjustment(**common, **settings),)))
+    return EditStack(layers=tuple(layers))
 
 
 def errors_of_frame(
@@ -143,7 +152,7 @@ def errors_of_frame(
         "known": composite(edit, surface, plate, limited(known), shown),
     }
     stack = whole_surface(edit, layer, frame, width, height)
-    if stack is not None:
+    if stack.layers:
         made["rendered"] = renderer.render(stack, frame).picture.pixels[..., :3].astype(np.float32)
     edge = (truth.mattes[t] > 0) & (truth.mattes[t] < 1)
     found = {way: (float(np.abs(one - want).max(-1)[edge].mean()), one) for way, one in made.items()}
@@ -162,7 +171,8 @@ def measure_edges(renderer: Renderer, truth: SyntheticClip) -> list[dict[str, An
             errors = {
                 way: float(np.mean([one[way][0] for one in frames])) for way in WAYS if way in frames[0]
             }
-            reached = errors["model"] <= MARK * errors["plain"]
+            rendered = errors.get("rendered", 0.0) <= AS_LEARNED * errors["model"]
+            reached = errors["model"] <= MARK * errors["plain"] and rendered
             rows.append({"layer": layer, "edit": edit.name, "errors": errors, "reached": reached})
     return rows
 
@@ -173,7 +183,7 @@ def edges_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         name = f"  {row['layer']}, {row['edit']}"
         figures = (f"{row['errors'][way]:.4f}" if way in row["errors"] else "-" for way in WAYS)
-        mark = f"   model <= {MARK:g} plain: {'ok' if row['reached'] else 'MISSED'}"
+        mark = f"   model <= {MARK:g} plain, rendered as model: {'ok' if row['reached'] else 'MISSED'}"
         lines.append(name.ljust(36) + "".join(one.rjust(10) for one in figures) + mark)
     return "\n".join(lines)
 
