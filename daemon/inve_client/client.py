@@ -455,10 +455,26 @@ class Client:
         return str(expect(started, "job", str))
 
     def view_atlas(
-        self, shot: str, video_layer: str, *, with_edits: bool = False, long_edge: int = 512
+        self,
+        shot: str,
+        video_layer: str,
+        *,
+        with_edits: bool = False,
+        long_edge: int = 512,
+        frame: int | None = None,
     ) -> bytes:
-        """The atlas of a video layer as one EXR, its longer side `long_edge` pixels."""
-        fields = {"shot": shot, "video_layer": video_layer, "with_edits": with_edits, "long_edge": long_edge}
+        """The atlas of a video layer as one EXR, its longer side `long_edge` pixels.
+
+        With `frame` only what is seen in that frame is opaque; the rest is there at a quarter of its alpha.
+        """
+        fields: dict[str, Any] = {
+            "shot": shot,
+            "video_layer": video_layer,
+            "with_edits": with_edits,
+            "long_edge": long_edge,
+        }
+        if frame is not None:
+            fields["frame"] = frame
         reply = self._connection.request("view_atlas", fields, timeout_s=WORK_S)
         if len(reply.attachments) != 1:
             raise BadMessage(f"An atlas view must bring one picture, got {len(reply.attachments)}.")

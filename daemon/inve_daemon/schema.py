@@ -226,12 +226,13 @@ class Render(Request, frozen=True, tag="render"):
 
 
 class ViewAtlas(Request, frozen=True, tag="view_atlas"):
-    """The atlas of a video layer as a picture."""
+    """The atlas of a video layer as a picture; with `frame` what it does not show is dimmed."""
 
     shot: ShotName
     video_layer: Annotated[str, Meta(max_length=64)]
     with_edits: bool = False
     long_edge: Annotated[int, Meta(ge=16, le=8192)] = 512
+    frame: FrameNumber | None = None
 
 
 # What is wrong inside these fields is about the document that they carry, and is said of the document.

@@ -184,18 +184,28 @@ class Renderer:
         return self._on_canvas(steps, sizes, window, plates)[0]
 
     @torch.no_grad()
-    def atlas(self, video_layer: str, stack: EditStack | None = None, long_edge: int = 512) -> Picture:
+    def atlas(
+        self,
+        video_layer: str,
+        stack: EditStack | None = None,
+        long_edge: int = 512,
+        frame: int | None = None,
+    ) -> Picture:
         """A video layer's atlas as a picture, with the edits on it where a stack is given.
+
+        With `frame`, a host frame number, what of it is not seen there is dimmed.
 
         Raises:
             EditError: no such video layer.
+            PointError: the shot has no such frame.
         """
         names = self.model.geometry.video_layers
         if video_layer not in names:
             raise EditError(
                 f"video_layer must be one of {', '.join(names)}, got {video_layer!r}; use one of these."
             )
-        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge)
+        t = None if frame is None else frame_index(self.model, frame)
+        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge, t)
 
     # -- on the host's pictures --------------------------------------------------------------------------
 

@@ -400,21 +400,6 @@ class TestAdjustments:
         assert adjust(clear, self.edit(brightness=0.5)).abs().max() == 0
 
 
-def test_the_atlas_shows_the_edits_on_it(renderer, shot):
-    x, y = middle_of_object(shot)
-    stack = EditStack(
-        layers=(sketch(stroke([(x - 8, y), (x + 8, y)], color=(5.0, 0.0, 0.0, 1.0), width=8.0)),)
-    )
-    plain, edited = renderer.atlas("foreground"), renderer.atlas("foreground", stack)
-    assert plain.pixels.shape == (512, 512, 4)
-    changed = (plain.pixels != edited.pixels).any(-1)
-    assert 0.002 < changed.mean() < 0.2
-    assert edited.pixels[changed][:, 0].max() == 5.0
-    assert np.array_equal(renderer.atlas("background").pixels, renderer.atlas("background", stack).pixels)
-    with pytest.raises(EditError, match="foreground, background"):
-        renderer.atlas("sky")
-
-
 def test_a_parsed_stack_renders(renderer):
     """The document of the design, through the parser."""
     stack = parse_stack(

@@ -70,6 +70,9 @@ def test_open_train_edit_track_render(client: Client, clip: Clip, tmp_path: Path
     assert (written["frames"], written["backend"]) == (4, "fake")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"f.{n}.exr" for n in FRAMES]
     assert client.view_atlas("shot", "foreground", with_edits=True).startswith(b"\x76\x2f\x31\x01")
+    assert client.view_atlas("shot", "foreground", frame=1003) != client.view_atlas("shot", "foreground")
+    with pytest.raises(errors.MediaError, match="Frame 7 is not in shot 'shot'"):
+        client.view_atlas("shot", "foreground", frame=7)
 
 
 def test_the_same_call_twice_does_no_harm(client: Client, clip: Clip) -> None:

@@ -68,7 +68,7 @@ CALLS: dict[str, Any] = {
     "track": lambda c: c.track("a", [POINT], [1, 2]),
     "render": lambda c: c.render("a", [1], scale=0.5, region=(0, 0, 4, 4), layers=True, bits=16),
     "render to files": lambda c: c.render_to("a", "/o.%04d.exr", [1], bits=32),
-    "view_atlas": lambda c: c.view_atlas("a", "background", with_edits=True, long_edge=256),
+    "view_atlas": lambda c: c.view_atlas("a", "background", with_edits=True, long_edge=256, frame=1001),
 }
 
 
@@ -176,6 +176,7 @@ def body_of(name: str) -> dict[str, Any]:
         ("get_texture", {"address": "/etc/passwd"}, "address"),
         ("get_texture", {"offset": -1}, "offset"),
         ("view_atlas", {"long_edge": 10**6}, "long_edge"),
+        ("view_atlas", {"frame": 1.5}, "frame"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(kind: str, fields: dict[str, Any], field: str) -> None:
