@@ -122,7 +122,8 @@ class TestAgainstTheReference:
         assert np.array_equal(together.picture.pixels, apart.picture.pixels)
         assert together.touched == apart.touched
 
-    def test_textures_between_strokes(self, renderer, tmp_path):
+    @pytest.mark.parametrize("blend", ["over", "add", "multiply", "screen"])
+    def test_textures_between_strokes(self, renderer, tmp_path, blend):
         import cv2
 
         cv2.imwrite(str(tmp_path / "a.png"), np.full((20, 30, 3), 128, np.uint8))
@@ -135,13 +136,19 @@ class TestAgainstTheReference:
         stack = EditStack(
             layers=(
                 layer("below", *below),
-                layer("signs", *signs, kind="texture", opacity=0.8),
+                EditLayer(name="signs", kind="texture", edits=tuple(signs), opacity=0.8, blend=blend),
                 layer("above", *above),
             )
         )
         expected, _ = by_edit(renderer, stack, 1006)
         actual = renderer.render(stack, 1006).picture.pixels.astype(np.float32)
         assert np.abs(actual - expected.numpy()).max() < self.TOLERANCE
+        apart = renderer.render(stack, 1006, layers=True)
+        rebuilt = renderer.source.read(1006).pixels.astype(np.float32)
+        for part in apart.parts[:3]:
+            rebuilt = part.pixels + rebuilt * (1 - part.pixels[..., 3:].astype(np.float32))
+        # Three parts of half precision each.
+        assert np.abs(rebuilt - actual).max() < 3 * self.TOLERANCE
 
 
 class TestSameInEveryWay:
