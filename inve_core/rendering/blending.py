@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inve_core.edits import EditLayer
 from inve_core.rendering.adjustments import LARGEST
-from inve_core.rendering.edit_rows import ADD, ERASE, MULTIPLY, SCREEN
+from inve_core.rendering.edit_rows import ADD, BLENDS, ERASE, MULTIPLY, SCREEN
 
 # Alpha this close to 1 is taken for it: that of an opaque plate under some edit layers.
 OPAQUE_WITHIN = 1e-4
@@ -77,3 +78,10 @@ def lay_over(top: Tensor, below: Tensor, opacity: Tensor, blend: Tensor | None, 
         clear = keeps & ~((below[:, 3] - 1).abs() <= OPAQUE_WITHIN)
         part = torch.where(clear[:, None], added, part)
     return Laid(part, result)
+
+
+def lay_layer(layer: EditLayer, top: Tensor, below: Tensor) -> Laid:
+    """Lay one finished edit layer, of no adjustments, over what is below it: [n, 4] each."""
+    opacity = top.new_full((len(top),), layer.opacity)
+    blend = None if layer.blend == "over" else top.new_full((len(top),), float(BLENDS.index(layer.blend)))
+    return lay_over(top, below, opacity, blend, None)

@@ -84,6 +84,7 @@ class EdgePool:
             wholly or not at all.
         slots: [tile slots] int32, where a tile's light lies in `light`, -1 where it has none; of a tile whose
             visibility is worked out.
+        homes: the same on the host.
     """
 
     def __init__(self, model: LayeredAtlas, capacity: int, tile: int):
@@ -92,7 +93,7 @@ class EdgePool:
             0, model.layer_count, tile, tile, 3, dtype=torch.float16, device=model.device
         )
         self.slots = torch.empty(0, dtype=torch.int32, device=model.device)
-        self._homes: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self.homes: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._free: list[int] = []
 
     @property
@@ -102,15 +103,15 @@ class EdgePool:
 
     def serve(self, tile_slots: int) -> None:
         """Let there be that many tile slots, no fewer than before."""
-        added = tile_slots - len(self._homes)
-        self._homes = np.concatenate((self._homes, np.full(added, -1)))
+        added = tile_slots - len(self.homes)
+        self.homes = np.concatenate((self.homes, np.full(added, -1)))
         self.slots = torch.cat((self.slots, self.slots.new_full((added,), -1)))
 
     def release(self, tile_slots: npt.NDArray[np.int64]) -> None:
         """Let go of what some tile slots have; others may have the place from now on."""
-        held = self._homes[tile_slots]
+        held = self.homes[tile_slots]
         self._free += held[held >= 0].tolist()
-        self._homes[tile_slots] = -1
+        self.homes[tile_slots] = -1
 
     def put(self, tile_slots: npt.NDArray[np.int64], soft: Tensor, light: Tensor) -> None:
         """Keep tiles' light. It never fails: what is asked for at once is kept even beyond the capacity.
@@ -122,9 +123,9 @@ class EdgePool:
         """
         self.release(tile_slots)
         has_edges = soft.flatten(1).any(1).cpu().numpy()
-        self._homes[tile_slots[has_edges]] = self._take(int(has_edges.sum()))
+        self.homes[tile_slots[has_edges]] = self._take(int(has_edges.sum()))
         where = torch.from_numpy(tile_slots).to(self.slots.device)
-        homes = torch.from_numpy(self._homes[tile_slots]).to(self.slots.device)
+        homes = torch.from_numpy(self.homes[tile_slots]).to(self.slots.device)
         self.slots[where] = homes.to(torch.int32)
         tile, y, x = soft.nonzero(as_tuple=True)
         self.light[homes[homes >= 0]] = 0.0

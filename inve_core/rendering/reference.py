@@ -12,6 +12,7 @@ from inve_core.edits import Adjustment, EditStack, Texture
 from inve_core.model import LayeredAtlas
 from inve_core.rendering import strokes
 from inve_core.rendering.adjustments import adjust, is_identity
+from inve_core.rendering.edges import edge_light, own_light
 from inve_core.rendering.fields import TILE, FrameSize, pixel_area, snap, tile_pixels
 from inve_core.rendering.painting import FAINTEST
 from inve_core.rendering.texturing import TexturePainter
@@ -44,39 +45,66 @@ def paint_frame(
         mapped = torch.cat([model.map(k, *part) for part in parts])
         uv.append(_whole(size, mapped).reshape(-1, 2))
         area.append(_whole(size, pixel_area(mapped.view(-1, TILE, TILE, 2)).view(-1, 1)).reshape(-1))
-    current, touched = plate.clone(), torch.zeros(plate.shape[:2], dtype=torch.bool, device=plate.device)
+    own = _own_light(model, xy, t, visible, size, plate)
+    # Every video layer's edits over its own light, as if it were seen wholly.
+    painted, touched = own.clone(), torch.zeros(own.shape[:3], dtype=torch.bool, device=own.device)
     for layer in stack.rendered:
-        top = torch.zeros_like(current)
+        top = torch.zeros_like(painted)
         for edit in layer.edits:
             if edit.video_layer == "auto":
                 edit = replace(edit, video_layer=layer.video_layer)
-            # Strokes of a layer that is itself blended meet that layer alone.
-            beneath = top + current * (1 - top[..., 3:]) if layer.blend == "over" else top
             if isinstance(edit, Texture):
-                laid = _texture(painter, edit, size)
+                laid = _texture(painter, edit, size, model.layer_count)
                 top = laid + top * (1 - laid[..., 3:])
                 continue
             if isinstance(edit, Adjustment) and is_identity(edit):
                 continue
             chain = strokes.chain_of_edit(model, edit)
-            covered = coverage(chain, uv[chain.layer], area[chain.layer]).view(plate.shape[:2])
-            cover = covered * visible[..., chain.layer]
+            k = chain.layer
+            # Strokes of a layer that is itself blended meet that layer alone.
+            beneath = top[k] + painted[k] * (1 - top[k][..., 3:]) if layer.blend == "over" else top[k]
+            cover = coverage(chain, uv[k], area[k]).view(plate.shape[:2])
             if isinstance(edit, Adjustment):
                 colour = torch.cat((adjust(beneath, edit), torch.ones_like(beneath[..., :1])), -1)
                 share, blend = cover * edit.opacity, "over"
             else:
                 colour = beneath.new_tensor((*edit.color[:3], 1.0)).expand_as(beneath)
                 share, blend = cover * edit.color[3], edit.blend
-            painted = lay(blend, colour * share[..., None], beneath, top)
+            over = lay(blend, colour * share[..., None], beneath, top[k])
             # What the edit does not reach keeps its bits, numbers or not.
-            top = torch.where((cover >= FAINTEST)[..., None] & (share > 0)[..., None], painted, top)
+            top[k] = torch.where((cover >= FAINTEST)[..., None] & (share > 0)[..., None], over, top[k])
         changed = (top != 0).any(-1)
-        result = lay(layer.blend, top * layer.opacity, current, current)
+        result = lay(layer.blend, top * layer.opacity, painted, painted)
         if layer.kind == "adjustment":
-            result[..., 3] = current[..., 3]
-        current = torch.where(changed[..., None], result, current)
+            result[..., 3] = painted[..., 3]
+        painted = torch.where(changed[..., None], result, painted)
         touched |= changed
-    return current, touched
+    seen = visible.permute(2, 0, 1)
+    touched &= seen >= FAINTEST
+    change = torch.where(touched[..., None], (painted - own) * seen[..., None], torch.zeros_like(own))
+    # A layer that is seen wholly is not mixed.
+    whole = touched & (seen == 1)
+    mixed = torch.where(whole[..., None], painted, torch.zeros_like(painted)).sum(0)
+    mixed = torch.where(whole.any(0)[..., None], mixed, plate + change.sum(0))
+    any_touched = touched.any(0)
+    return torch.where(any_touched[..., None], mixed, plate), any_touched
+
+
+def _own_light(
+    model: LayeredAtlas, xy: Tensor, t: Tensor, visible: Tensor, size: FrameSize, plate: Tensor
+) -> Tensor:
+    """Each video layer's own light and the plate's alpha, [layers, height, width, 4]; see `edges`."""
+    padded = torch.zeros(size.rows * TILE, size.columns * TILE, model.layer_count, device=plate.device)
+    padded[: size.height, : size.width] = visible
+    shown = _tiled(size, padded)
+    parts = zip(xy.split(CHUNK), t.split(CHUNK), shown.split(CHUNK), strict=True)
+    apart = torch.cat([edge_light(model, *part) for part in parts])
+    apart = _whole(size, apart.flatten(1)).view(*plate.shape[:2], -1, 3).permute(2, 0, 1, 3)
+    seen = visible.permute(2, 0, 1)[..., None]
+    light = own_light(plate[..., :3].expand_as(apart), apart, seen.clamp_min(FAINTEST))
+    soft = ((visible > 0) & (visible < 1)).any(-1)[..., None]
+    light = torch.where(soft, light, plate[..., :3])
+    return torch.cat((light, plate[..., 3:].expand(*light.shape[:-1], 1)), -1)
 
 
 def lay(blend: str, paint: Tensor, beneath: Tensor, rest: Tensor) -> Tensor:
@@ -105,8 +133,17 @@ def _whole(size: FrameSize, values: Tensor) -> Tensor:
     return tiled.reshape(size.rows * TILE, size.columns * TILE, -1)[: size.height, : size.width]
 
 
-def _texture(painter: TexturePainter, edit: Texture, size: FrameSize) -> Tensor:
-    every = torch.zeros(size.rows * size.columns, TILE, TILE, 4, device=painter.model.device)
+def _tiled(size: FrameSize, values: Tensor) -> Tensor:
+    """A picture of whole tiles [rows * TILE, columns * TILE, c] as tiles' pixels [n, c]."""
+    tiled = values.view(size.rows, TILE, size.columns, TILE, -1).transpose(1, 2)
+    return tiled.reshape(-1, values.shape[-1])
+
+
+def _texture(painter: TexturePainter, edit: Texture, size: FrameSize, layers: int) -> Tensor:
+    """Its colour on each video layer that it covers, [layers, height, width, 4]."""
+    every = torch.zeros(layers, size.rows * size.columns, TILE, TILE, 4, device=painter.model.device)
     for patch in painter.patches(edit, size):
-        every[torch.from_numpy(patch.tiles).to(every.device)] = patch.over
-    return _whole(size, every.view(-1, 4))
+        tiles = torch.from_numpy(patch.tiles).to(every.device)
+        for k in range(patch.layer, layers if patch.in_front else patch.layer + 1):
+            every[k, tiles] = patch.colour
+    return torch.stack([_whole(size, one.view(-1, 4)) for one in every])

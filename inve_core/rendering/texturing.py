@@ -41,11 +41,24 @@ class Patch:
 
     Attributes:
         tiles: [k] indices.
-        over: [k, TILE, TILE, 4] premultiplied RGBA, visibility and the texture's opacity included.
+        colour: [k, TILE, TILE, 4] premultiplied RGBA, the texture's opacity included.
+        shown: [k, TILE, TILE], how much of that is seen.
+        layer: index of its video layer.
+        in_front: whether it stands in front of that layer, hidden only by those before it, and is not a part
+            of it.
     """
 
     tiles: TileIndices
-    over: Tensor
+    colour: Tensor
+    shown: Tensor
+    layer: int
+    in_front: bool
+
+    @property
+    def over(self) -> Tensor:
+        """What it lays over the plate, [k, TILE, TILE, 4] premultiplied RGBA, visibility included."""
+        seen = (self.shown >= FAINTEST)[..., None]
+        return torch.where(seen, self.colour * self.shown[..., None], torch.zeros_like(self.colour))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,16 +171,13 @@ class TexturePainter:
             to_texture = Placement.of(edit).to_texture() @ to_drawn @ np.linalg.inv(to_pixels)
             pixels = tile_pixels(size, tiles, self.model.device).view(-1, 2)
             colour = self._paint(edit, *share_and_jacobian(to_texture, pixels))
-        if edit.tracking == "surface":
-            shown = visible[..., self.surface(edit).layer]
-        else:
-            # It stands in front of its own layer and is not cut to the layer's outline: only what passes in
-            # front of the layer hides it.
-            shown = 1 - visible[..., : self._pin(edit).layer].sum(-1)
+        in_front = edit.tracking != "surface"
+        layer = self._pin(edit).layer if in_front else self.surface(edit).layer
+        # What stands in front is not cut to the layer's outline.
+        shown = 1 - visible[..., :layer].sum(-1) if in_front else visible[..., layer]
         colour = colour.view(len(tiles), TILE, TILE, 4) * edit.opacity
-        seen = (shown >= FAINTEST) & (colour[..., 3] > 0)
-        laid = torch.where(seen[..., None], colour * shown[..., None], torch.zeros_like(colour))
-        return Patch(tiles, laid)
+        colour = torch.where(colour[..., 3:] > 0, colour, torch.zeros_like(colour))
+        return Patch(tiles, colour, shown, layer, in_front)
 
     def _paint(self, edit: Texture, place: Tensor, jacobian: Tensor) -> Tensor:
         def build() -> textures.TexturePyramid:
