@@ -101,8 +101,10 @@ class Renderer:
         Raises:
             PointError: the shot has no such frame.
         """
-        kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
-        warm_up(self.model.device, self.model.layer_count, kind)
+        half = sample_type(self.source.source_type) is np.float16
+        # Soft edges and what lies between edit layers are painted in single precision.
+        for kind in (torch.float16, torch.float32) if half else (torch.float32,):
+            warm_up(self.model.device, self.model.layer_count, kind)
         wanted = self.model.geometry.frames if frames is None else frames
         return self.fields.bake([self._size(frame, scale) for frame in wanted], on_frame)
 
