@@ -1,10 +1,10 @@
-"""Which code paints on a device: a Triton kernel where the hash grids use theirs and it works, else torch."""
+"""Which code paints on a device: Triton kernels where the hash grids use theirs and they work, else torch."""
 
 import functools
 import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,23 @@ from torch import Tensor
 
 from inve_core.edits import Adjustment, ColorDecision, EditLayer, Stroke
 from inve_core.encodings.backends import grid_backend
-from inve_core.rendering import chains, painting, table
+from inve_core.rendering import chains, painting, soft_pixels, table
 from inve_core.rendering.edit_rows import BLENDS, edit_rows, flattened
 from inve_core.rendering.fields import FULL, TILE
 from inve_core.rendering.painting import Canvas, TileFields, Work
+from inve_core.rendering.soft_pixels import SoftPixels, SoftTiles
 from inve_core.rendering.table import CellGrid, PaintTable
 
-Paint: TypeAlias = Callable[[PaintTable, TileFields, Work, Canvas], None]
+
+class Painter(NamedTuple):
+    """The code that paints: `painting.paint`, `lift` and `mix` of `soft_pixels`, or what does the same."""
+
+    paint: Callable[[PaintTable, TileFields, Work, Canvas], None]
+    lift: Callable[[SoftTiles, Tensor, int], SoftPixels]
+    mix: Callable[[SoftPixels, Tensor, Tensor, Tensor, Canvas], None]
+
+
+TORCH = Painter(painting.paint, soft_pixels.lift, soft_pixels.mix)
 
 # Shares of values above one. A pixel whose coverage is just at the faintest may fall on either side;
 # and what grades it may enlarge that; all else is single precision.
@@ -27,34 +37,36 @@ TOLERANCE = 4 * painting.FAINTEST
 MEAN_TOLERANCE = 1e-5
 
 
-def paint_on(device: torch.device) -> Paint:
-    """The painting code for a device; the first call for a GPU compiles the kernel and checks it."""
+def painter_on(device: torch.device) -> Painter:
+    """The painting code for a device; the first call for a GPU compiles the kernels and checks them."""
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", torch.cuda.current_device())
     return _chosen(device)
 
 
 @functools.cache
-def _chosen(device: torch.device) -> Paint:
+def _chosen(device: torch.device) -> Painter:
     if grid_backend(device).name != "triton":
-        return painting.paint
+        return TORCH
     # Whatever goes wrong here, torch still paints.
     try:
-        from inve_core.rendering import triton_paint
+        from inve_core.rendering import triton_paint, triton_soft
 
-        wrong = mismatch(device, triton_paint.paint)
+        fast = Painter(triton_paint.paint, triton_soft.lift, triton_soft.mix)
+        wrong = mismatch(device, fast)
     except Exception as error:  # noqa: BLE001
         wrong = f"its kernel does not run ({type(error).__name__}: {error})".splitlines()[0][:200]
     if wrong is None:
-        return triton_paint.paint
+        return fast
     warnings.warn(
         f"Painting on {device} runs several times slower than it could, in plain torch: {wrong}.",
         RuntimeWarning,
         stacklevel=3,
     )
-    return painting.paint
+    return TORCH
 
 
+@functools.cache
 def warm_up(device: torch.device, layers: int, kind: torch.dtype) -> None:
     """Compile what painting needs on a device, so that no artist waits for it at the first stroke.
 
@@ -62,36 +74,66 @@ def warm_up(device: torch.device, layers: int, kind: torch.dtype) -> None:
         layers: number of video layers.
         kind: the plates' type.
     """
-    paint = paint_on(device)
-    if paint is painting.paint:
+    painter = painter_on(device)
+    if painter is TORCH:
         return
     for tapers, effects in itertools.product((False, True), repeat=2):
-        edits, fields, work, plates = made_up_case(device, layers, tapers=tapers, effects=effects)
-        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=device)
-        paint(edits, fields, work, Canvas(plates.to(kind), touched))
+        case = made_up_case(device, layers, tapers=tapers, effects=effects)
+        _painted_by(painter, case._replace(plates=case.plates.to(kind)))
 
 
-class _Fields(NamedTuple):
+def mismatch(device: torch.device, painter: Painter) -> str | None:
+    """What a painter gets wrong on a small made-up frame, or None where it gets nothing wrong."""
+    case = made_up_case(device)
+    both = zip(_painted_by(TORCH, case), _painted_by(painter, case), strict=True)
+    for (right, ours), where in zip(both, ("", " at soft edges"), strict=True):
+        untouched = (ours.pixels == case.plates).all(-1)
+        if not bool((ours.touched | untouched).all()):
+            return f"it changes pixels that nothing touches{where}"
+        error = (ours.pixels - right.pixels).abs() / right.pixels.abs().clamp_min(1.0)
+        worst, mean = float(error.max()), float(error.mean())
+        if not (worst <= TOLERANCE and mean <= MEAN_TOLERANCE):
+            return f"its picture differs by up to {worst:.1e}, {mean:.1e} on average{where}"
+        missed = int((ours.touched != right.touched).sum())
+        if missed > 5:
+            return f"it touches {missed} other pixels{where}"
+    return None
+
+
+def _painted_by(painter: Painter, case: "MadeUpCase") -> tuple[Canvas, Canvas]:
+    """What becomes of a case's plates, and of them with soft pixels painted layer by layer."""
+    edits, fields, work, plates, soft = case
+    canvases = []
+    for _ in range(2):
+        touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
+        canvases.append(Canvas(plates.clone(), touched))
+        painter.paint(edits, fields, work, canvases[-1])
+    pixels = painter.lift(soft, plates, 0)
+    now, touched = pixels.own.clone(), torch.zeros_like(pixels.shown, dtype=torch.bool)
+    places = np.zeros_like(work.places)
+    places[:, 0] = np.arange(len(work))
+    painter.paint(
+        edits, fields, Work(places, work.slots, work.active), Canvas(now, touched, None, pixels.rows)
+    )
+    painter.mix(pixels, plates, now, touched, canvases[1])
+    return canvases[0], canvases[1]
+
+
+class MadeUpFields(NamedTuple):
+    """See `painting.TileFields`."""
+
     uv: Tensor
     visible: Tensor
 
 
-def mismatch(device: torch.device, paint: Paint) -> str | None:
-    """What `paint` gets wrong on a small made-up frame, or None where it gets nothing wrong."""
-    edits, fields, work, plates = made_up_case(device)
-    results = []
-    for one in (painting.paint, paint):
-        canvas = Canvas(plates.clone(), torch.zeros(plates.shape[:3], dtype=torch.bool, device=device))
-        one(edits, fields, work, canvas)
-        results.append((canvas.pixels.float(), canvas.touched))
-    (right, right_touched), (ours, ours_touched) = results
-    if not bool((ours_touched | (ours == plates.float()).all(-1)).all()):
-        return "it changes pixels that nothing touches"
-    error = (ours - right).abs() / right.abs().clamp_min(1.0)
-    if not (float(error.max()) <= TOLERANCE and float(error.mean()) <= MEAN_TOLERANCE):
-        return f"its picture differs by up to {float(error.max()):.1e}, {float(error.mean()):.1e} on average"
-    missed = int((ours_touched != right_touched).sum())
-    return f"it touches {missed} other pixels" if missed > 5 else None
+class MadeUpCase(NamedTuple):
+    """Edits, tiles, two pictures that they lie on [2, h, w, 4] float32, and the same tiles' own light."""
+
+    edits: PaintTable
+    fields: MadeUpFields
+    work: Work
+    plates: Tensor
+    soft: SoftTiles
 
 
 def made_up_case(
@@ -102,15 +144,12 @@ def made_up_case(
     *,
     tapers: bool = True,
     effects: bool = True,
-) -> tuple[PaintTable, _Fields, Work, Tensor]:
+) -> MadeUpCase:
     """Lines and outlines on several video layers, and two pictures of a size that is no multiple of anything.
 
     Args:
         tapers: some lines change their width and opacity.
         effects: there are outlines, adjustments and blends, not strokes laid over alone.
-
-    Returns:
-        The table, fields, tiles, and plates [2, h, w, 4] float32.
     """
     rng = np.random.default_rng(seed)
     height, width = 70, 101
@@ -153,7 +192,7 @@ def made_up_case(
         .reshape(8, layers, TILE, TILE, 2)
     )
     visible = np.clip(rng.random((8, TILE, TILE, layers)) * 2 - 0.5, 0, 1) * FULL
-    fields = _Fields(
+    fields = MadeUpFields(
         torch.from_numpy(uv.astype(np.float32)).to(device),
         torch.from_numpy(visible.round().astype(np.int16)).to(device),
     )
@@ -161,7 +200,10 @@ def made_up_case(
     places = np.concatenate([np.column_stack((np.full(4, k), corners - (9, 5))) for k in range(2)])
     work = Work(places, np.arange(8), np.ones((8, layers), bool))
     plates = torch.from_numpy(rng.random((2, height, width, 4), np.float32)).to(device)
-    return made, fields, work, plates
+    soft = ((fields.visible > 0) & (fields.visible < FULL)).any(-1).flatten(1).sum(1).cpu().numpy()
+    light = torch.from_numpy(rng.normal(0, 0.3, (8, layers, TILE, TILE, 3)).astype(np.float16)).to(device)
+    columns = np.column_stack((places, np.arange(8), np.arange(8)))
+    return MadeUpCase(made, fields, work, plates, SoftTiles(fields.visible, light, columns, soft))
 
 
 def _made_up_edit(

@@ -82,9 +82,9 @@ class EdgePool:
     Attributes:
         light: [n, layers, tile, tile, 3] float16, scene-linear; zero at pixels where every layer is seen
             wholly or not at all.
-        slots: [tile slots] int32, where a tile's light lies in `light`, -1 where it has none; of a tile whose
+        homes: [tile slots], where a tile's light lies in `light`, -1 where it has none; of a tile whose
             visibility is worked out.
-        homes: the same on the host.
+        counts: [tile slots], how many soft pixels such a tile has.
     """
 
     def __init__(self, model: LayeredAtlas, capacity: int, tile: int):
@@ -92,8 +92,8 @@ class EdgePool:
         self.light = torch.empty(
             0, model.layer_count, tile, tile, 3, dtype=torch.float16, device=model.device
         )
-        self.slots = torch.empty(0, dtype=torch.int32, device=model.device)
         self.homes: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self.counts: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._free: list[int] = []
 
     @property
@@ -105,7 +105,7 @@ class EdgePool:
         """Let there be that many tile slots, no fewer than before."""
         added = tile_slots - len(self.homes)
         self.homes = np.concatenate((self.homes, np.full(added, -1)))
-        self.slots = torch.cat((self.slots, self.slots.new_full((added,), -1)))
+        self.counts = np.concatenate((self.counts, np.zeros(added, np.int64)))
 
     def release(self, tile_slots: npt.NDArray[np.int64]) -> None:
         """Let go of what some tile slots have; others may have the place from now on."""
@@ -122,11 +122,10 @@ class EdgePool:
             light: [pixels where soft, layers, 3].
         """
         self.release(tile_slots)
-        has_edges = soft.flatten(1).any(1).cpu().numpy()
-        self.homes[tile_slots[has_edges]] = self._take(int(has_edges.sum()))
-        where = torch.from_numpy(tile_slots).to(self.slots.device)
-        homes = torch.from_numpy(self.homes[tile_slots]).to(self.slots.device)
-        self.slots[where] = homes.to(torch.int32)
+        counts = soft.flatten(1).sum(1).cpu().numpy()
+        self.counts[tile_slots] = counts
+        self.homes[tile_slots[counts > 0]] = self._take(int((counts > 0).sum()))
+        homes = torch.from_numpy(self.homes[tile_slots]).to(self.light.device)
         tile, y, x = soft.nonzero(as_tuple=True)
         self.light[homes[homes >= 0]] = 0.0
         self.light[homes[tile], :, y, x] = light.to(self.light.dtype)

@@ -114,7 +114,7 @@ class FieldCache:
         uv: [slots, layers, TILE, TILE, 2] float32 atlas pixels.
         visible: [slots, TILE, TILE, layers] int16, 0 to FULL, snapped.
         edges: the layers' own light at pixels with 0 < visible < FULL: of pixel (x, y) of the tile in a slot
-            it is edges.light[e, :, y, x] with e = edges.slots[slot], and none where e is -1.
+            it is edges.light[e, :, y, x] with e = edges.homes[slot], and none where e is -1.
         generation: goes up whenever tiles are worked out, which others may have given way to.
     """
 

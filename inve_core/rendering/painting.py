@@ -55,7 +55,8 @@ class Work:
     """Tiles to paint on, of one frame or of several of one size.
 
     Attributes:
-        places: [n, 3] picture in the batch, and x and y of the tile's corner on it; may lie outside.
+        places: [n, 3] picture in the batch, and x and y of the tile's corner on it; may lie outside. On a
+            canvas of single pixels the first is a tile of its `index`, and the others say nothing.
         slots: [n] where the tile's fields are.
         active: [n, layers] which video layers have an edit there, and uv that are worked out.
     """
@@ -82,18 +83,22 @@ class Work:
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """Pictures that are painted on in place.
+    """Pictures that are painted on in place, or single pixels of some tiles that hold several colours each.
 
     Attributes:
-        pixels: [k, h, w, 4] float16 or float32; pixels that nothing touches keep their bits.
-        touched: [k, h, w] bool, set where something did.
-        painted: [k, h, w, 4] float32, premultiplied, where asked for: what, laid *over* the pixels as they
+        pixels: [k, h, w, 4] float16 or float32; pixels that nothing touches keep their bits. With an `index`
+            [rows, layers, 4] float32, of each video layer by itself: its edits are painted over its own
+            colour, as if it were seen wholly.
+        touched: [k, h, w] or [rows, layers] bool, set where something did.
+        painted: as `pixels`, float32, premultiplied, where asked for: what, laid *over* the pixels as they
             were, makes them what they are. The table must then hold one edit layer alone.
+        index: [tiles, TILE, TILE] int32, where in the rows a tile's pixel is, -1 where it is none of them.
     """
 
     pixels: Tensor
     touched: Tensor
     painted: Tensor | None = None
+    index: Tensor | None = None
 
 
 @torch.no_grad()
@@ -105,26 +110,37 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
 
 
 def _paint_tiles(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
-    device = canvas.pixels.device
+    device, layers = canvas.pixels.device, fields.uv.shape[1]
     places = torch.from_numpy(work.places).to(device)
-    _, height, width, _ = canvas.pixels.shape
-    offsets = torch.arange(TILE, device=device)
-    x = (places[:, 1, None] + offsets)[:, None, :]
-    y = (places[:, 2, None] + offsets)[:, :, None]
-    inside = ((x >= 0) & (x < width) & (y >= 0) & (y < height)).view(-1)
-    targets = ((places[:, 0, None, None] * height + y) * width + x).view(-1)
+    if canvas.index is None:
+        inside, targets = _on_pictures(places, canvas.pixels)
+    else:
+        rows = canvas.index[places[:, 0]].view(-1).long()
+        inside, targets = rows >= 0, torch.cat([rows * layers + layer for layer in range(layers)])
     found = []
     for layer in edits.layers:
         own = np.flatnonzero(work.active[:, layer])
         if len(own):
-            found.append(_covers(edits, fields, work.slots[own], own, layer, inside))
+            whole = canvas.index is not None
+            pixels, numbers, covers = _covers(edits, fields, work.slots[own], own, layer, inside, whole)
+            found.append((pixels + layer * len(inside) if whole else pixels, numbers, covers))
     pixels, numbers, covers = (torch.cat(part) for part in zip(*found, strict=True))
     if not len(pixels):
         return
-    if len(found) > 1:
+    if len(found) > 1 and canvas.index is None:
         order = (pixels * len(edits.edits) + numbers).argsort()
         pixels, numbers, covers = pixels[order], numbers[order], covers[order]
     _composite(edits, targets, pixels, numbers, covers, canvas)
+
+
+def _on_pictures(places: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of tiles' pixels lie on pictures [k, h, w, 4], and where among all of their pixels: [pixels]."""
+    _, height, width, _ = pictures.shape
+    offsets = torch.arange(TILE, device=places.device)
+    x = (places[:, 1, None] + offsets)[:, None, :]
+    y = (places[:, 2, None] + offsets)[:, :, None]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return inside.view(-1), ((places[:, 0, None, None] * height + y) * width + x).view(-1)
 
 
 def _covers(
@@ -134,12 +150,14 @@ def _covers(
     tiles: npt.NDArray[np.int64],
     layer: int,
     inside: Tensor,
+    whole: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What one video layer's edits cover: pixels (counted through all tiles), edits, and how much, by pixel.
 
     Args:
         slots, tiles: of the tiles where the layer has edits.
         inside: [all tiles' pixels] bool.
+        whole: whether the layer counts as seen wholly where it is seen at all.
     """
     device = inside.device
     where = torch.from_numpy(slots).to(device)
@@ -161,7 +179,7 @@ def _covers(
     pixel = (known & (counts > 0) & (shown > 0) & inside[numbered]).nonzero()[:, 0]
     counts, first = counts[pixel], first[pixel]
     area = _areas(uv, pixel)
-    visible = shown[pixel].float() / FULL
+    visible = torch.ones_like(area) if whole else shown[pixel].float() / FULL
     uv = uv[pixel]
     # One row for each pixel and each edit that may reach it.
     owner = torch.repeat_interleave(torch.arange(len(pixel), device=device), counts)

@@ -14,7 +14,7 @@ from inve_core.media.exr import Part
 from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.atlas_view import atlas_picture
-from inve_core.rendering.backends import paint_on, warm_up
+from inve_core.rendering.backends import painter_on, warm_up
 from inve_core.rendering.blending import lay_layer, stored
 from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Canvas, Work
@@ -335,7 +335,7 @@ class Renderer:
         return torch.where(touched[..., None], stored(current, plates.dtype), plates), touched
 
     def _soft_edges(self, plates: Tensor) -> SoftEdges:
-        return SoftEdges(self.fields, plates, paint_on(plates.device))
+        return SoftEdges(self.fields, plates, painter_on(plates.device))
 
     def _run(
         self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas, edges: SoftEdges
@@ -346,7 +346,7 @@ class Renderer:
             edges.lay(step.layer, canvas.painted)
             return
         for table, work in self._batches(step, sizes, window):
-            paint_on(canvas.pixels.device)(table, self.fields, work, canvas)
+            painter_on(canvas.pixels.device).paint(table, self.fields, work, canvas)
             edges.paint(table, work, canvas.painted)
 
     def _batches(

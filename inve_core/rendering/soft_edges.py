@@ -1,14 +1,10 @@
 """Painting where layers mix: each video layer's edits over its own light, and then the mix.
 
 At a pixel with 0 < visibility < 1 the plate is a mix, P = sum_j v_j F_j, and an edit of one layer must change
-that layer's light F_j alone (see `edges`). So the tiles that hold such pixels are painted once for each video
-layer, by the same painters, over F_j and as if the layer were seen wholly; what comes out is
-P + sum_j v_j (painted_j - F_j). It takes the place of what was painted there over the mix.
+that layer's light F_j alone (see `edges`). So these pixels are painted once for each video layer, by the same
+painters, over F_j and as if the layer were seen wholly; what comes out is P + sum_j v_j (painted_j - F_j). It
+takes the place of what was painted there over the mix.
 """
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,87 +12,57 @@ import torch
 from torch import Tensor
 
 from inve_core.edits import EditLayer
-from inve_core.rendering.blending import OPAQUE_WITHIN, lay_layer, stored
-from inve_core.rendering.edges import own_light
-from inve_core.rendering.fields import FULL, TILE, FieldCache
-from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
+from inve_core.rendering.backends import Painter
+from inve_core.rendering.blending import OPAQUE_WITHIN, lay_layer
+from inve_core.rendering.fields import FieldCache
+from inve_core.rendering.painting import Canvas, Work
+from inve_core.rendering.soft_pixels import SoftPixels, SoftTiles, mixed
 from inve_core.rendering.table import PaintTable
 from inve_core.rendering.texturing import Patch
 
-Paint = Callable[[PaintTable, TileFields, Work, Canvas], None]
 Ints = npt.NDArray[np.int64]
 
 
-class _Tiles(NamedTuple):
-    """Fields of a few tiles; see `painting.TileFields`."""
-
-    uv: Tensor
-    visible: Tensor
-
-
 class SoftEdges:
-    """The tiles with soft pixels that edits have reached so far, of some frames of one size.
+    """The soft pixels of the tiles that edits have reached so far, of some frames of one size.
 
     Args:
         fields: where tiles come from; they are worked out when they are painted on.
         plates: [k, h, w, 4] the frames without edits.
-        paint: a painter.
+        painter: the code that paints.
     """
 
-    def __init__(self, fields: FieldCache, plates: Tensor, paint: Paint):
+    def __init__(self, fields: FieldCache, plates: Tensor, painter: Painter):
         self._fields = fields
         self._plates = plates
-        self._paint = paint
-        layers = fields.model.layer_count
+        self._painter = painter
         self._known: dict[tuple[int, int, int], int] = {}
-        # [n, TILE, TILE] where a tile's pixels are among those of all plates.
-        self._targets = torch.empty(0, TILE, TILE, dtype=torch.long, device=plates.device)
-        # [n, TILE, TILE, layers] visibility at soft pixels; zero at all others, outside of the plates, and of
-        # layers that are hardly seen.
-        self._shown = plates.new_empty(0, TILE, TILE, layers, dtype=torch.float32)
-        # [n, layers, TILE, TILE, 4] a layer's light, what has been painted over it, and textures that are not
-        # yet laid over that; [n, TILE, TILE, layers] where something was painted.
-        self._own = plates.new_empty(0, layers, TILE, TILE, 4, dtype=torch.float32)
-        self._now = self._own
+        self._pixels: SoftPixels | None = None
+        # [rows, layers, 4] what has been painted over each layer's light, and textures that are not yet laid
+        # over that; [rows, layers] where something was painted.
+        self._now = self._touched = plates.new_empty(0)
         self._tops: Tensor | None = None
-        self._touched = self._shown.bool()
 
     def paint(self, table: PaintTable, work: Work, part: Tensor | None = None) -> None:
-        """Paint a table's edits on those of the tiles that have soft pixels.
+        """Paint a table's edits on the soft pixels of tiles.
 
         Args:
             part: as `Canvas.painted`, of the size of the plates; it is corrected at soft pixels.
         """
-        which, rows = self._find(work.places, work.slots)
-        if not len(which):
+        which, tiles = self._find(work.places, work.slots)
+        if self._pixels is None or not len(which):
             return
-        uv = self._fields.uv[self._on_device(work.slots[which])]
-        with self._parts(self._on_device(rows), part) as laid:
-            for layer in table.layers:
-                active = np.flatnonzero(work.active[which, layer])
-                if len(active):
-                    chosen = self._on_device(active)
-                    painted = self._paint_layer(table, layer, self._on_device(rows[active]), uv[chosen], part)
-                    if painted is not None:
-                        laid[chosen, layer] = painted
-
-    def _paint_layer(
-        self, table: PaintTable, layer: int, rows: Tensor, uv: Tensor, part: Tensor | None
-    ) -> Tensor | None:
-        """Paint one video layer of some tiles; returns what was laid, [n, TILE, TILE, 4], where asked for."""
-        shown = self._shown[rows, ..., layer] > 0
-        visible = self._fields.visible.new_zeros(*shown.shape, self._shown.shape[-1])
-        visible[..., layer] = shown * FULL
-        numbers = np.arange(len(rows))
-        active = np.zeros((len(rows), self._shown.shape[-1]), bool)
-        active[:, layer] = True
-        places = np.stack((numbers, np.zeros_like(numbers), np.zeros_like(numbers)), 1)
-        now = self._now[rows, layer]
-        canvas = Canvas(now, torch.zeros_like(shown), None if part is None else torch.zeros_like(now))
-        self._paint(table, _Tiles(uv, visible), Work(places, numbers, active), canvas)
-        self._now[rows, layer] = canvas.pixels
-        self._touched[rows, ..., layer] |= canvas.touched
-        return canvas.painted
+        places = np.zeros((len(tiles), 3), np.int64)
+        places[:, 0] = tiles
+        own_work = Work(places, work.slots[which], work.active[which])
+        before = None if part is None else self._mixed(self._pixels)
+        painted = None if part is None else torch.zeros_like(self._now)
+        self._painter.paint(
+            table, self._fields, own_work, Canvas(self._now, self._touched, painted, self._pixels.rows)
+        )
+        if part is not None and before is not None and painted is not None:
+            rows = self._pixels.rows[self._on_device(tiles)].view(-1)
+            self._correct(part, self._pixels, before, painted, rows[rows >= 0].long())
 
     def cover(self, picture: int, corners: Ints, slots: Ints, patch: Patch) -> None:
         """Add a texture to those of the edit layer that `lay` is to lay.
@@ -106,15 +72,17 @@ class SoftEdges:
             corners: [k, 2] of the patch's tiles, on the plate.
             slots: [k] where their fields are.
         """
-        which, rows = self._find(np.column_stack((np.full(len(corners), picture), corners)), slots)
-        if not len(which):
+        which, tiles = self._find(np.column_stack((np.full(len(corners), picture), corners)), slots)
+        if self._pixels is None or not len(which):
             return
-        where, colour = self._on_device(rows), patch.colour[self._on_device(which)]
+        rows = self._pixels.rows[self._on_device(tiles)]
+        soft = rows >= 0
+        where, colour = rows[soft].long(), patch.colour[self._on_device(which)][soft]
         if self._tops is None:
-            self._tops = torch.zeros_like(self._own)
-        behind = self._shown.shape[-1] if patch.in_front else patch.layer + 1
+            self._tops = torch.zeros_like(self._now)
+        behind = self._now.shape[1] if patch.in_front else patch.layer + 1
         for layer in range(patch.layer, behind):
-            self._tops[where, layer] = colour + self._tops[where, layer] * (1 - colour[..., 3:])
+            self._tops[where, layer] = colour + self._tops[where, layer] * (1 - colour[:, 3:])
 
     def lay(self, edit_layer: EditLayer, part: Tensor | None = None) -> None:
         """Lay textures over what has been painted.
@@ -122,32 +90,27 @@ class SoftEdges:
         Args:
             part: as in `paint`.
         """
-        if self._tops is None:
+        if self._tops is None or self._pixels is None:
             return
-        changed = (self._tops != 0).any(-1) & (self._shown.permute(0, 3, 1, 2) > 0)
-        rows = changed.flatten(1).any(1).nonzero()[:, 0]
-        with self._parts(rows, part) as laid:
-            over, result = lay_layer(edit_layer, self._tops[changed], self._now[changed])
-            self._now[changed] = result
-            self._touched |= changed.permute(0, 2, 3, 1)
-            laid[changed[rows]] = over
+        before = None if part is None else self._mixed(self._pixels)
+        changed = (self._tops != 0).any(-1) & (self._pixels.shown > 0)
+        over, self._now[changed] = lay_layer(edit_layer, self._tops[changed], self._now[changed])
+        self._touched |= changed
         self._tops = None
+        if part is not None and before is not None:
+            painted = torch.zeros_like(self._now)
+            painted[changed] = over
+            self._correct(part, self._pixels, before, painted, changed.any(1).nonzero()[:, 0])
 
     def finish(self, canvas: Canvas) -> None:
         """Put the mix in the place of what was painted there over the plates."""
-        if not len(self._targets):
-            return
-        soft = (self._shown > 0).any(-1)
-        targets, touched = self._targets[soft], self._touched.any(-1)[soft]
-        mixed = stored(self._mixed(slice(None))[soft], canvas.pixels.dtype)
-        plates = self._plates.reshape(-1, 4)[targets].to(canvas.pixels.dtype)
-        canvas.pixels.view(-1, 4)[targets] = torch.where(touched[:, None], mixed, plates)
-        canvas.touched.view(-1)[targets] = touched
+        if self._pixels is not None:
+            self._painter.mix(self._pixels, self._plates, self._now, self._touched, canvas)
 
     # -- tiles -------------------------------------------------------------------------------------------
 
     def _find(self, places: Ints, slots: Ints) -> tuple[Ints, Ints]:
-        """Which of some tiles have soft pixels, and where their state is.
+        """Which of some tiles have soft pixels, and which tiles of `SoftPixels.rows` they are.
 
         Args:
             places: [n, 3] picture, and x and y of the corner on it.
@@ -163,68 +126,45 @@ class SoftEdges:
         return which, np.array([self._known[key] for key in keys], np.int64)
 
     def _add(self, places: Ints, slots: Ints) -> None:
-        fields, device = self._fields, self._plates.device
-        corners, homes = self._on_device(places), self._on_device(fields.edges.homes[slots])
-        _, height, width, _ = self._plates.shape
-        steps = torch.arange(TILE, device=device)
-        x, y = (corners[:, 1, None] + steps)[:, None, :], (corners[:, 2, None] + steps)[:, :, None]
-        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        rows = (corners[:, 0, None, None] * height + y.clamp(0, height - 1)) * width
-        targets = rows + x.clamp(0, width - 1)
-        plate = self._plates.reshape(-1, 4)[targets].float()[:, None]
-        shown = fields.visible[self._on_device(slots)].float() / FULL
-        soft = inside & ((shown > 0) & (shown < 1)).any(-1)
-        shown = torch.where(soft[..., None] & (shown >= FAINTEST), shown, torch.zeros_like(shown))
-        light = own_light(
-            plate[..., :3],
-            fields.edges.light[homes].float(),
-            shown.permute(0, 3, 1, 2)[..., None].clamp_min(FAINTEST),
-        )
-        own = torch.cat((light, plate[..., 3:].expand(*light.shape[:-1], 1)), -1)
-        self._targets = torch.cat((self._targets, targets))
-        self._shown = torch.cat((self._shown, shown))
-        self._touched = torch.cat((self._touched, torch.zeros_like(shown, dtype=torch.bool)))
-        self._own, self._now = torch.cat((self._own, own)), torch.cat((self._now, own))
+        edges = self._fields.edges
+        columns = np.column_stack((places, slots, edges.homes[slots]))
+        tiles = SoftTiles(self._fields.visible, edges.light, columns, edges.counts[slots])
+        added = self._painter.lift(tiles, self._plates, len(self._now))
+        now, touched = added.own.clone(), torch.zeros_like(added.shown, dtype=torch.bool)
+        if self._pixels is not None:
+            added = self._pixels.joined(added)
+            now, touched = torch.cat((self._now, now)), torch.cat((self._touched, touched))
         if self._tops is not None:
-            self._tops = torch.cat((self._tops, torch.zeros_like(own)))
+            more = self._tops.new_zeros(len(now) - len(self._tops), *self._tops.shape[1:])
+            self._tops = torch.cat((self._tops, more))
+        self._pixels, self._now, self._touched = added, now, touched
 
     def _on_device(self, numbers: Ints) -> Tensor:
         return torch.from_numpy(numbers).to(self._plates.device)
 
     # -- the mix -----------------------------------------------------------------------------------------
 
-    def _mixed(self, rows: Tensor | slice) -> Tensor:
-        """The mix of what has been painted, [n, TILE, TILE, 4]."""
-        plate = self._plates.reshape(-1, 4)[self._targets[rows]].float()
-        share = self._shown[rows].permute(0, 3, 1, 2)[..., None]
-        touched = self._touched[rows].permute(0, 3, 1, 2)[..., None]
-        change = torch.where(touched, self._now[rows] - self._own[rows], torch.zeros_like(share))
-        return plate + (share * change).sum(1)
+    def _mixed(self, pixels: SoftPixels) -> Tensor:
+        return mixed(pixels, self._plates, self._now, self._touched)
 
-    @contextmanager
-    def _parts(self, rows: Tensor, part: Tensor | None) -> Iterator[Tensor]:
-        """Within it each layer's part of some tiles may be set, [n, layers, TILE, TILE, 4].
+    def _correct(
+        self, part: Tensor, pixels: SoftPixels, before: Tensor, painted: Tensor, rows: Tensor
+    ) -> None:
+        """Set `part` at some rows: what, laid *over* the mix as it was before, makes it what it is.
 
-        With them `part` is set at these tiles' soft pixels: what, laid *over* the mix as it was, makes it
-        what it is.
+        Args:
+            before: [all rows, 4] that mix.
+            painted: [all rows, layers, 4] what was laid over each layer.
+            rows: [n].
         """
-        if part is None:
-            yield self._own.new_zeros(len(rows), *self._own.shape[1:])
-            return
-        before = self._mixed(rows)
-        laid = torch.zeros_like(self._own[rows])
-        yield laid
-        share = self._shown[rows].permute(0, 3, 1, 2)
-        after = self._mixed(rows)
-        alpha = (share * laid[..., 3]).sum(1)[..., None]
+        rows = rows[pixels.targets[rows] >= 0]
+        before, after = before[rows], self._mixed(pixels)[rows]
+        shown, touched = pixels.shown[rows], self._touched[rows]
+        alpha = (shown * painted[rows, :, 3]).sum(1)[:, None]
         # Over what is not opaque only one alpha gives that of the mix.
-        clear = 1 - before[..., 3:]
-        gained = (after - before)[..., 3:] / torch.where(clear == 0, torch.ones_like(clear), clear)
+        clear = 1 - before[:, 3:]
+        gained = (after - before)[:, 3:] / torch.where(clear == 0, torch.ones_like(clear), clear)
         alpha = torch.where(clear.abs() > OPAQUE_WITHIN, gained, alpha)
-        rgb = after[..., :3] - before[..., :3] * (1 - alpha)
-        whole = torch.cat((rgb, alpha), -1)
-        soft = (share > 0).any(1)
-        changed = self._touched[rows].any(-1)[..., None]
-        part.view(-1, 4)[self._targets[rows][soft]] = torch.where(changed, whole, torch.zeros_like(whole))[
-            soft
-        ]
+        whole = torch.cat((after[:, :3] - before[:, :3] * (1 - alpha), alpha), -1)
+        changed = (touched & (shown > 0)).any(1)[:, None]
+        part.view(-1, 4)[pixels.targets[rows]] = torch.where(changed, whole, torch.zeros_like(whole))

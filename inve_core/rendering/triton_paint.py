@@ -68,16 +68,25 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
         return
     device = canvas.pixels.device
     layers = fields.uv.shape[1]
-    bits = work.active.astype(np.int64) @ (1 << np.arange(layers))
-    columns = np.concatenate((work.places, work.slots[:, None], bits[:, None]), 1).astype(np.int32)
+    if canvas.index is None:
+        bits = work.active.astype(np.int64) @ (1 << np.arange(layers))
+        columns = np.concatenate((work.places, work.slots[:, None], bits[:, None]), 1)
+        height, width = canvas.pixels.shape[1:3]
+    else:
+        # A tile for each of its layers.
+        tile, layer = np.nonzero(work.active[:, edits.layers])
+        layer = np.array(edits.layers)[layer]
+        columns = np.stack(
+            (work.places[tile, 0], layer, np.zeros_like(tile), work.slots[tile], 1 << layer), 1
+        )
+        height = width = 0
     rows, segments, starts, entries = edits.on(device)
     places, counts = _grids_on(edits, device)
-    _, height, width, _ = canvas.pixels.shape
     painted = canvas.pixels if canvas.painted is None else canvas.painted
     # All that plain strokes have no need of is one switch, or there were too many kernels to be compiled.
     effects = edits.has_outlines or edits.has_adjustments or edits.has_blends
     with torch.cuda.device_of(canvas.pixels):
-        _paint[(len(work) * (TILE // WIDE) * (TILE // TALL),)](
+        _paint[(len(columns) * (TILE // WIDE) * (TILE // TALL),)](
             canvas.pixels,
             canvas.touched.view(torch.uint8),
             painted,
@@ -87,11 +96,13 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
             segments,
             starts,
             entries,
-            torch.from_numpy(columns).to(device),
+            torch.from_numpy(columns.astype(np.int32)).to(device),
             places,
             counts,
+            starts if canvas.index is None else canvas.index,
             height,
             width,
+            int(canvas.index is not None),
             LAYERS=layers,
             PADDED=triton.next_power_of_2(layers),
             WIDE=WIDE,
@@ -136,7 +147,8 @@ def _line(distance, radius, half, soft):
     return _profile((radius - distance) / half, soft) - _profile((-radius - distance) / half, soft)
 
 
-@triton.jit(do_not_specialize=["height", "width"])
+# What no kernel is to be compiled for once more.
+@triton.jit(do_not_specialize=["height", "width", "indexed"])
 def _paint(
     pixels,
     touched,
@@ -150,8 +162,10 @@ def _paint(
     work,
     grid_places,
     grid_counts,
+    index,
     height,
     width,
+    indexed,
     LAYERS: tl.constexpr,
     PADDED: tl.constexpr,
     WIDE: tl.constexpr,
@@ -176,12 +190,18 @@ def _paint(
     tile_y = block // across * TALL + lane // WIDE
     x = corner_x + tile_x
     y = corner_y + tile_y
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    pixel = tile_y * _TILE + tile_x
+    if indexed != 0:
+        row = tl.load(index + picture * (_TILE * _TILE) + pixel).to(tl.int64)
+        inside = row >= 0
+        place = (row * LAYERS + corner_x) * 4
+    else:
+        inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        place = ((picture * height + y) * width + x) * 4
     # Layers stand before pixels, so that a thread has all layers of its own pixel.
     layer = tl.arange(0, PADDED)
     present = (layer < LAYERS) & (((active >> layer) & 1) == 1)
     known = inside[None, :] & present[:, None]
-    pixel = tile_y * _TILE + tile_x
     plane = uv + (slot * LAYERS + layer[:, None]) * (_TILE * _TILE * 2)
     u = tl.load(plane + pixel[None, :] * 2, mask=known, other=0.0)
     v = tl.load(plane + pixel[None, :] * 2 + 1, mask=known, other=0.0)
@@ -193,14 +213,14 @@ def _paint(
     real = layer[:, None] < LAYERS
     cell_px = tl.load(grid + 2, mask=real, other=1.0)
     column = tl.floor((u - tl.load(grid, mask=real, other=0.0)) / cell_px)
-    row = tl.floor((v - tl.load(grid + 1, mask=real, other=0.0)) / cell_px)
+    grid_row = tl.floor((v - tl.load(grid + 1, mask=real, other=0.0)) / cell_px)
     counts = grid_counts + layer[:, None] * 3
     columns = tl.load(counts, mask=real, other=1)
     rows = tl.load(counts + 1, mask=real, other=1)
     # What is no number must not become an index.
     column = tl.minimum(tl.maximum(tl.where(known, column, 0.0), 0.0), (columns - 1).to(tl.float32))
-    row = tl.minimum(tl.maximum(tl.where(known, row, 0.0), 0.0), (rows - 1).to(tl.float32))
-    cell = row.to(tl.int32) * columns + column.to(tl.int32) + tl.load(counts + 2, mask=real, other=0)
+    grid_row = tl.minimum(tl.maximum(tl.where(known, grid_row, 0.0), 0.0), (rows - 1).to(tl.float32))
+    cell = grid_row.to(tl.int32) * columns + column.to(tl.int32) + tl.load(counts + 2, mask=real, other=0)
     begin = tl.load(starts + cell, mask=known, other=0)
     end = tl.load(starts + cell + 1, mask=known, other=0)
     steps = tl.max(tl.sum(end - begin, 0), 0)
@@ -218,9 +238,8 @@ def _paint(
         area = tl.abs(ux * vy - vx * uy)
         area = tl.where(area == area, area, 0.0)
         span = tl.sqrt(tl.minimum(tl.maximum(area, _LEAST_AREA), _LARGEST_AREA))
-        share = shown.to(tl.float32) / _FULL
+        share = tl.where(indexed != 0, 1.0, shown.to(tl.float32) / _FULL)
 
-        place = ((picture * height + y) * width + x) * 4
         below_r = tl.load(pixels + place, mask=inside, other=0.0).to(tl.float32)
         below_g = tl.load(pixels + place + 1, mask=inside, other=0.0).to(tl.float32)
         below_b = tl.load(pixels + place + 2, mask=inside, other=0.0).to(tl.float32)

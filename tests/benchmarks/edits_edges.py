@@ -99,7 +99,7 @@ def baked_edges(fields: FieldCache, size: FrameSize) -> tuple[Light, Light]:
     visible = np.zeros((size.rows * TILE, size.columns * TILE, layers), np.float32)
     light = np.zeros((*visible.shape, 3), np.float32)
     shown = fields.visibility(size, tiles).cpu().numpy()
-    homes = fields.edges.slots.cpu().numpy()[slots]
+    homes = fields.edges.homes[slots]
     for number, (x, y) in enumerate(size.corners(tiles)):
         where = (slice(y, y + TILE), slice(x, x + TILE))
         visible[where] = shown[number]

@@ -48,6 +48,10 @@ class MemorySource(ShotSource):
         return FileStamp("memory", 0, 0)
 
 
+# Spread of the opacity's logits: as many soft pixels as outlines of clips have, one in fifty.
+OPACITY_LOGITS = 60.0
+
+
 def make_model(width: int, height: int, frames: int, device: str) -> LayeredAtlas:
     """A model of the `fast` preset that learned nothing, with residuals of a pixel or so."""
     grid = PictureGrid.fit(width, height, 768)
@@ -76,7 +80,18 @@ def make_model(width: int, height: int, frames: int, device: str) -> LayeredAtla
     for field in (*model.mappings, model.opacity):
         assert field is not None
         field.encoding.table.data.normal_(std=0.05)  # type: ignore[attr-defined]
+    _sharpen(model)
     return model.to(resolve_device(device)).eval()
+
+
+@torch.no_grad()
+def _sharpen(model: LayeredAtlas) -> None:
+    """Have opacity be all or nothing but for narrow edges, as of an object that was learned."""
+    grid = model.geometry.grid
+    xy = torch.rand(4096, 2) * torch.tensor([grid.working_width, grid.working_height])
+    logits, inside = model.opacity_logits(xy, torch.zeros(len(xy), dtype=torch.long))
+    last = list(model.opacity.parameters())[-1]  # type: ignore[union-attr]
+    last.mul_(OPACITY_LOGITS / logits[inside].std())
 
 
 def make_renderer(width: int, height: int, frames: int, device: str, field_bytes: int = 1 << 30) -> Renderer:

@@ -22,7 +22,7 @@ def baked_light(fields: FieldCache, size: FrameSize) -> np.ndarray:
     layers = fields.model.layer_count
     picture = np.zeros((size.rows * TILE, size.columns * TILE, layers, 3))
     for slot, (x, y) in zip(slots, size.corners(every_tile(size)), strict=True):
-        e = int(fields.edges.slots[slot])
+        e = int(fields.edges.homes[slot])
         if e >= 0:
             picture[y : y + TILE, x : x + TILE] = fields.edges.light[e].permute(1, 2, 0, 3).cpu().numpy()
     return picture[: size.height, : size.width]
@@ -87,7 +87,7 @@ def test_baking_gives_the_same_light_as_asking(shot):
 def test_only_tiles_with_edges_take_memory(shot):
     fields, size = FieldCache(shot.model), FrameSize(0, 640, 384)
     slots = fields.slots(size, every_tile(size), ())
-    has = fields.edges.slots[torch.from_numpy(slots)] >= 0
+    has = torch.from_numpy(fields.edges.homes[slots] >= 0)
     soft = ((fields.visible > 0) & (fields.visible < FULL)).flatten(1).any(1)[torch.from_numpy(slots)]
     assert torch.equal(has, soft)
     assert 0 < int(has.sum()) < len(slots) / 2
@@ -100,7 +100,7 @@ def test_a_small_budget_evicts_and_gives_the_same(shot):
     edge_tiles = []
     for size in sizes:
         slots = large.slots(size, every_tile(size), ())
-        edge_tiles.append(int((large.edges.slots[torch.from_numpy(slots)] >= 0).sum()))
+        edge_tiles.append(int((large.edges.homes[slots] >= 0).sum()))
     small.edges.capacity = 2 * max(edge_tiles)
     for _ in range(2):
         for size in sizes:
@@ -128,7 +128,7 @@ class TestPool:
         pool.put(np.array(slots), soft, light)
 
     def value(self, pool: EdgePool, slot: int) -> float:
-        return float(pool.light[int(pool.slots[slot])].float().mean())
+        return float(pool.light[int(pool.homes[slot])].float().mean())
 
     def test_random_puts_and_releases_keep_their_light(self, shot):
         pool = EdgePool(shot.model, 8, 4)
@@ -161,7 +161,7 @@ class TestPool:
         pool.serve(4)
         self.filled(pool, [1], 3.0)
         pool.put(np.array([1, 2]), torch.zeros(2, 4, 4, dtype=torch.bool), torch.zeros(0, 2, 3))
-        assert pool.slots.tolist() == [-1, -1, -1, -1]
+        assert pool.homes.tolist() == [-1, -1, -1, -1]
         assert pool.room == 8
 
 

@@ -6,12 +6,13 @@ The interpreter must be switched on before Triton is imported, so that a child p
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from inve_core.encodings.backends import GridBackend
-from inve_core.rendering import backends, edit_rows, painting
-from inve_core.rendering.painting import Canvas
+from inve_core.rendering import backends, edit_rows, painting, soft_pixels
+from inve_core.rendering.painting import Canvas, Work
 
 CPU = torch.device("cpu")
 
@@ -37,7 +38,7 @@ def kernel(monkeypatch):
 
 
 def painted_by(paint, case, plates, wants_painted=False):
-    edits, fields, work, _ = case
+    edits, fields, work = case[:3]
     canvas = Canvas(
         plates.clone(),
         torch.zeros(plates.shape[:3], dtype=torch.bool),
@@ -112,7 +113,7 @@ def check_kernels_that_lack_something(kernel, tapers, effects):
 
 
 def check_tiles_and_layers_that_are_not_active(kernel):
-    edits, fields, work, plates = backends.made_up_case(CPU, lines=12)
+    edits, fields, work, plates, _ = backends.made_up_case(CPU, lines=12)
     work.active[::2, 0] = False
     work.active[1] = False
     case = (edits, fields, work, plates)
@@ -121,12 +122,57 @@ def check_tiles_and_layers_that_are_not_active(kernel):
     assert torch.equal(expected.touched, actual.touched)
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32])
+def check_soft_pixels(layers, kind):
+    from inve_core.rendering import triton_soft
+
+    case = backends.made_up_case(CPU, layers=layers, lines=3, seed=layers)
+    plates = (case.plates - 0.1).to(kind)
+    plates[:, ::5, ::3, 1] = torch.nan
+    plates[:, ::7, ::2, 2] = torch.inf
+    expected, actual = (one.lift(case.soft, plates, 7) for one in (soft_pixels, triton_soft))
+    assert torch.equal(expected.rows, actual.rows)
+    assert torch.equal(expected.targets, actual.targets)
+    assert (expected.targets < 0).any()
+    assert expected.rows[expected.rows >= 0].tolist() == list(range(7, 7 + len(expected.targets)))
+    inside = expected.targets >= 0
+    assert torch.equal(expected.shown, actual.shown)
+    torch.testing.assert_close(expected.own[inside], actual.own[inside], rtol=1e-6, atol=0, equal_nan=True)
+
+    now, touched = expected.own * 1.5, torch.rand(expected.shown.shape) < 0.5
+    canvases = []
+    for one in (soft_pixels, triton_soft):
+        canvases.append(Canvas(torch.zeros_like(plates), torch.ones(plates.shape[:3], dtype=torch.bool)))
+        one.mix(expected, plates, now, touched, canvases[-1])
+    right, ours = canvases
+    assert torch.equal(right.touched, ours.touched)
+    torch.testing.assert_close(right.pixels, ours.pixels, rtol=2e-3, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def check_single_pixels_that_have_several_colours(kernel, layers):
+    case = backends.made_up_case(CPU, layers=layers, seed=layers, lines=12)
+    lifted = soft_pixels.lift(case.soft, case.plates, 0)
+    work = Work(np.roll(np.arange(8), 3)[:, None] * [1, 0, 0], case.work.slots, case.work.active)
+    work.active[2, 0] = False
+    results = []
+    for paint in (painting.paint, kernel.paint):
+        now, touched = lifted.own.clone(), torch.zeros_like(lifted.shown, dtype=torch.bool)
+        results.append(Canvas(now, touched, torch.zeros_like(now), lifted.rows))
+        paint(case.edits, case.fields, work, results[-1])
+    expected, actual = results
+    assert expected.touched.any()
+    assert torch.equal(expected.touched, actual.touched)
+    assert relative_error(expected.pixels, actual.pixels) < ROUNDING
+
+
 def test_the_kernel_in_the_interpreter(interpreted):
     interpreted(__file__)
 
 
 def test_a_cpu_paints_with_torch():
-    assert backends.paint_on(CPU) is painting.paint
+    assert backends.painter_on(CPU) is backends.TORCH
 
 
 def test_the_check_finds_what_is_wrong():
@@ -138,9 +184,23 @@ def test_the_check_finds_what_is_wrong():
         painting.paint(edits, fields, work, canvas)
         canvas.pixels[~canvas.touched] += 1e-6
 
-    assert backends.mismatch(CPU, painting.paint) is None
-    assert "differs by" in (backends.mismatch(CPU, brighter) or "")
-    assert "nothing touches" in (backends.mismatch(CPU, careless) or "")
+    def darker(tiles, plates, first):
+        lifted = soft_pixels.lift(tiles, plates, first)
+        lifted.own[:, 0] *= 0.9
+        return lifted
+
+    def forgetful(pixels, plates, now, touched, canvas):
+        soft_pixels.mix(pixels, plates, now, touched, canvas)
+        canvas.touched[:] = False
+
+    assert backends.mismatch(CPU, backends.TORCH) is None
+    for changed, said in (
+        ({"paint": brighter}, "differs by"),
+        ({"paint": careless}, "nothing touches"),
+        ({"lift": darker}, "at soft edges"),
+        ({"mix": forgetful}, "nothing touches at soft edges"),
+    ):
+        assert said in (backends.mismatch(CPU, backends.TORCH._replace(**changed)) or "")
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.float32])
@@ -150,10 +210,13 @@ def test_warming_up_compiles_every_kernel(monkeypatch, kind):
     def watching(edits, fields, work, canvas):
         seen.append((edits.has_tapers, edits.has_adjustments, canvas.pixels.dtype))
 
-    monkeypatch.setattr(backends, "paint_on", lambda device: watching)
-    backends.warm_up(CPU, 2, kind)
+    painter = backends.TORCH._replace(paint=watching)
+    monkeypatch.setattr(backends, "painter_on", lambda device: painter)
+    backends.warm_up.__wrapped__(CPU, 2, kind)
     both = (False, True)
-    assert seen == [(tapers, effects, kind) for tapers in both for effects in both]
+    assert set(seen) == {
+        (tapers, effects, one) for tapers in both for effects in both for one in {kind, torch.float32}
+    }
 
 
 def test_a_kernel_that_fails_is_passed_over_with_a_warning(monkeypatch):
@@ -162,5 +225,5 @@ def test_a_kernel_that_fails_is_passed_over_with_a_warning(monkeypatch):
     monkeypatch.delattr("inve_core.rendering.triton_paint", raising=False)
     backends._chosen.cache_clear()
     with pytest.warns(RuntimeWarning, match=r"plain torch: its kernel does not run"):
-        assert backends.paint_on(CPU) is painting.paint
+        assert backends.painter_on(CPU) is backends.TORCH
     backends._chosen.cache_clear()

@@ -24,8 +24,7 @@ def unforced(monkeypatch):
 def test_the_kernel_passes_its_check_here():
     from inve_core.rendering import triton_paint
 
-    assert backends.mismatch(torch.device("cuda"), triton_paint.paint) is None
-    assert backends.paint_on(torch.device("cuda")) is triton_paint.paint
+    assert backends.painter_on(torch.device("cuda")).paint is triton_paint.paint
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
@@ -35,7 +34,7 @@ def test_the_kernel_passes_its_check_here():
 def test_agrees_with_torch(layers, kind, lines, tapers, effects):
     from inve_core.rendering import triton_paint
 
-    edits, fields, work, plates = backends.made_up_case(
+    edits, fields, work, plates, _ = backends.made_up_case(
         torch.device("cuda"), layers, lines, lines, tapers=tapers, effects=effects
     )
     plates = plates.to(kind)
@@ -60,7 +59,7 @@ def test_agrees_with_torch(layers, kind, lines, tapers, effects):
 def test_uv_that_is_no_number():
     from inve_core.rendering import triton_paint
 
-    edits, fields, work, plates = backends.made_up_case(torch.device("cuda"))
+    edits, fields, work, plates, _ = backends.made_up_case(torch.device("cuda"))
     fields.uv[:, :, 10:20, :, 0] = torch.nan
     fields.uv[:, 0, 30:33] = torch.inf
     fields.uv[:, 1, 40:43] = -1e30
@@ -142,7 +141,7 @@ def test_ten_thousand_strokes_agree_with_torch(bench, monkeypatch):
     stack = bench.make_strokes(10_000, WIDTH, HEIGHT, FRAMES)
     renderer = bench.make_renderer(WIDTH, HEIGHT, FRAMES, "cuda")
     ours = renderer.render(stack, 1004).picture.pixels.astype(np.float32)
-    monkeypatch.setattr(rendering, "paint_on", lambda device: painting.paint)
+    monkeypatch.setattr(rendering, "painter_on", lambda device: backends.TORCH)
     right = renderer.render(stack, 1004).picture.pixels.astype(np.float32)
     error = np.abs(ours - right)
     # Many pixels at the faintest coverage, each of which may fall on either side.
