@@ -155,8 +155,10 @@ def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
                 index = torch.from_numpy(part).to(device)
                 xy = torch.from_numpy(fine[part].astype(np.float32)).to(device)
                 mapped, jacobian = strokes.map_with_jacobian(model, int(layer), xy, t[index])
-                uv[part] = mapped.cpu().numpy()
-                back[part] = strokes.invert_jacobian(jacobian).cpu().numpy()
+                # One copy, and the rest where a launch costs nothing.
+                both = torch.cat((mapped, jacobian.flatten(1)), 1).cpu()
+                uv[part] = both[:, :2].numpy()
+                back[part] = strokes.invert_jacobian(both[:, 2:].view(-1, 2, 2)).numpy()
     start, end = _segment_ends(counts, np.array([edit.closed for edit in edits]))
     to_drawn = ((back[start] + back[end]) / 2).astype(np.float32)
     rows = segment_rows(uv[start], uv[end], to_drawn, tapers[start], tapers[end])

@@ -62,6 +62,8 @@ class TableStep:
     rows: npt.NDArray[np.float32]
     # Tables of the first of these edits, made before there were more.
     below: dict[int, PaintTable]
+    # The exponent of the table that tiles of a frame wanted the last time; only a guess for the next.
+    spans: dict[FrameSize, int] = field(default_factory=dict)
     _tables: dict[int, PaintTable] = field(default_factory=dict)
     _works: OrderedDict[tuple[FrameSize, Window], tuple[int, list[tuple[PaintTable, Work]]]] = field(
         default_factory=OrderedDict
@@ -100,7 +102,9 @@ class TableStep:
             window.x, window.y, window.x + window.width - 1, window.y + window.height - 1
         )
         # An edit's tiles are found with a table for common pixels; where they hold larger ones, once more.
-        exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
+        exponent = self.spans.get(size)
+        if exponent is None:
+            exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
         tiles = tiles[self._active(fields, size, tiles, exponent)[1].any(1)]
         if len(tiles) > fields.capacity:
             for low in range(0, len(tiles), fields.capacity):
@@ -143,6 +147,7 @@ class TableStep:
             if footprint <= table.footprint_px or needed <= exponent:
                 break
             exponent = needed
+        self.spans[size] = exponent
         kept = active.any(1)
         tiles, active = tiles[kept], active[kept]
         corners = size.corners(tiles) - (window.x, window.y)
@@ -207,4 +212,4 @@ class Programs:
         count = len(below.edits)
         lines = below.lines + self._map(edits[count:])
         rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
-        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables())
+        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables(), dict(below.spans))

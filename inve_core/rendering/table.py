@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,9 @@ MARGIN = 0.25
 SLACK_PX = 0.01
 # From this reach on, in cells, it pays to leave out segments that are nowhere the nearest.
 WIDE_CELLS = 2.0
+
+# So many parts of what is known of a table's cells are gone through before they are counted anew.
+MOST_PARTS = 16
 
 # The second number of an entry: the edit, whether the whole cell lies inside of its outline, and whether this
 # is the edit's last entry in the cell.
@@ -98,6 +102,34 @@ def cell_grids(model: LayeredAtlas) -> tuple[CellGrid, ...]:
     return tuple(grids)
 
 
+class Reached(NamedTuple):
+    """Which cells of a rectangle of a grid some edits reach into.
+
+    Attributes:
+        column, row: its first cell.
+        sums: [rows + 1, columns + 1] int32, how many of the cells above and left of each corner.
+    """
+
+    column: int
+    row: int
+    sums: npt.NDArray[np.int32]
+
+    @classmethod
+    def by(cls, cells: npt.NDArray[np.bool_], column: int = 0, row: int = 0) -> "Reached":
+        """Of a rectangle [rows, columns] whose first cell is given."""
+        sums = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int32)
+        np.cumsum(cells, 0, out=sums[1:, 1:])
+        np.cumsum(sums[1:, 1:], 1, out=sums[1:, 1:])
+        return cls(column, row, sums)
+
+    def within(self, x0: Ints, x1: Ints, y0: Ints, y1: Ints) -> npt.NDArray[np.bool_]:
+        """Whether there is one in boxes of cells, from the first to before the last, [n] each."""
+        rows, columns = self.sums.shape
+        x0, x1 = ((x - self.column).clip(0, columns - 1) for x in (x0, x1))
+        y0, y1 = ((y - self.row).clip(0, rows - 1) for y in (y0, y1))
+        return self.sums[y1, x1] - self.sums[y0, x1] - self.sums[y1, x0] + self.sums[y0, x0] > 0
+
+
 @dataclass(frozen=True, eq=False)
 class PaintTable:
     """Edits, their segments, and which of them reach into which cell.
@@ -118,7 +150,8 @@ class PaintTable:
     starts: npt.NDArray[np.int32]
     entries: npt.NDArray[np.int32]
     _copies: dict[tuple[str, torch.device], tuple[Tensor, ...]] = field(default_factory=dict, init=False)
-    _sums: dict[int, npt.NDArray[np.int32]] = field(default_factory=dict, init=False)
+    # By video layer; together they are all cells that have entries.
+    _reached: dict[int, tuple[Reached, ...]] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -157,24 +190,33 @@ class PaintTable:
         begins = np.concatenate(([0], ends))
         return np.searchsorted(begins, self.starts), begins, self.entries[begins[:-1], 1].astype(np.int64)
 
-    def _summed(self, layer: int) -> npt.NDArray[np.int32]:
-        """Number of a video layer's occupied cells above and left of each corner."""
-        if layer not in self._sums:
-            grid = self.grids[layer]
-            starts = self.starts[grid.first : grid.first + grid.cells + 1]
-            occupied = (starts[1:] > starts[:-1]).reshape(grid.rows, grid.columns)
-            table = np.zeros((grid.rows + 1, grid.columns + 1), np.int32)
-            np.cumsum(occupied, 0, out=table[1:, 1:])
-            np.cumsum(table[1:, 1:], 1, out=table[1:, 1:])
-            self._sums[layer] = table
-        return self._sums[layer]
-
     def reaches(self, layer: int, low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
         """Whether boxes of atlas pixels, corners [n, 2], hold a cell that some edit reaches into."""
-        grid, table = self.grids[layer], self._summed(layer)
+        grid = self.grids[layer]
+        if layer not in self._reached:
+            starts = self.starts[grid.first : grid.first + grid.cells + 1]
+            cells = (starts[1:] > starts[:-1]).reshape(grid.rows, grid.columns)
+            self._reached[layer] = (Reached.by(cells),)
         x0, x1 = grid.column(low[:, 0]), grid.column(high[:, 0]) + 1
         y0, y1 = grid.row(low[:, 1]), grid.row(high[:, 1]) + 1
-        return table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] > 0
+        return np.any([one.within(x0, x1, y0, y1) for one in self._reached[layer]], 0)
+
+    def _extend(self, below: "PaintTable", cells: npt.NDArray[np.integer]) -> None:
+        """Know what a table of the first edits knows of its cells, and those [n] of what was added to it."""
+        for layer, known in below._reached.items():
+            # To count all cells anew takes longer than a stroke should, to go through many parts as well.
+            if len(known) > MOST_PARTS:
+                continue
+            grid = self.grids[layer]
+            own = cells[(cells >= grid.first) & (cells < grid.first + grid.cells)] - grid.first
+            if len(own):
+                row, column = np.divmod(own, grid.columns)
+                first_row, first_column = int(row.min()), int(column.min())
+                row, column = row - first_row, column - first_column
+                part = np.zeros((int(row.max()) + 1, int(column.max()) + 1), bool)
+                part[row, column] = True
+                known = (*known, Reached.by(part, first_column, first_row))
+            self._reached[layer] = known
 
     def on(self, device: torch.device) -> tuple[Tensor, ...]:
         """Edits, segments, starts and entries on a device; copied there once."""
@@ -255,7 +297,9 @@ def build_table(
     entries = joined.view(np.int32).reshape(-1, 2)
     starts = below.starts.copy()
     starts[1:] += np.cumsum(np.bincount(cells, minlength=len(starts) - 1), dtype=np.int32)
-    return PaintTable(grids, footprint_px, np.concatenate((below.edits, rows)), segments, starts, entries)
+    made = PaintTable(grids, footprint_px, np.concatenate((below.edits, rows)), segments, starts, entries)
+    made._extend(below, cells)
+    return made
 
 
 def _layer_entries(

@@ -345,6 +345,24 @@ class TestTable:
             assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
         assert whole.entries.dtype == grown.entries.dtype == np.int32
 
+    def test_added_to_reaches_what_it_does_when_made_at_once(self, shot, monkeypatch):
+        monkeypatch.setattr(table, "MOST_PARTS", 4)
+        edits, places = flattened([layer("a", *random_strokes(14))])
+        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        rows, rng, grown, parts = edit_rows(edits, places), np.random.default_rng(0), None, set()
+        for count in range(len(edits) + 1):
+            whole = table.build_table(grids, lines[:count], rows[:count], 1.0)
+            grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+            for k in range(len(grids)):
+                low = (rng.random((200, 2)) * 200 - 20).astype(np.float32)
+                high = (low + rng.random((200, 2)) * 20).astype(np.float32)
+                found = whole.reaches(k, low, high)
+                assert np.array_equal(grown.reaches(k, low, high), found)
+                parts.add(len(grown._reached[k]))
+        assert found.any()
+        assert not found.all()
+        assert {1, 2, 5} <= parts <= {1, 2, 3, 4, 5}
+
 
 def test_steps_join_what_needs_no_texture_between(shot):
     programs = program.Programs(shot.model)
