@@ -16,6 +16,7 @@ from inve_core.coordinates import determinant
 from inve_core.edits import Line
 from inve_core.model import LayeredAtlas
 from inve_core.rendering import curves, strokes
+from inve_core.rendering.line_networks import LineNetworks
 from inve_core.tracking import frame_index, layer_index
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +24,6 @@ Floats64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MAX_LINES = 200_000
-POINTS_A_CALL = 65_536
 # Where the map is all but flat a segment reaches everywhere; this many atlas pixels are everywhere.
 FURTHEST_PX = 1e6
 
@@ -51,7 +51,7 @@ class LineMapper:
     """Maps the edits that it has not seen before, all of them at once, and remembers what it mapped."""
 
     def __init__(self, model: LayeredAtlas):
-        self.model = model
+        self.networks = LineNetworks(model)
         self._known: OrderedDict[Line, MappedLine] = OrderedDict()
 
     def __call__(self, edits: Sequence[Line]) -> list[MappedLine]:
@@ -63,7 +63,7 @@ class LineMapper:
         found = [self._known.get(edit) for edit in edits]
         missing = list(dict.fromkeys(edit for edit, one in zip(edits, found, strict=True) if one is None))
         if missing:
-            mapped = dict(zip(missing, map_lines(self.model, missing), strict=True))
+            mapped = dict(zip(missing, map_lines(self.networks, missing), strict=True))
             self._known.update(mapped)
             while len(self._known) > max(MAX_LINES, len(edits)):
                 self._known.popitem(last=False)
@@ -132,12 +132,11 @@ def _tapers(edits: Sequence[Line], counts: Ints, source: Ints, share: Floats64) 
     return values[source] + (values[after] - values[source]) * share[:, None]
 
 
-@torch.no_grad()
-def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
+def map_lines(networks: LineNetworks, edits: Sequence[Line]) -> list[MappedLine]:
     """Map edits to the atlas; `strokes.chain_of_edit` is its twin."""
-    device = model.device
+    model = networks.model
     times = np.array([frame_index(model, edit.frame) for edit in edits])
-    layers = _video_layers(model, edits, times)
+    layers = _video_layers(networks, edits, times)
     on_atlas = np.array([edit.space == "atlas" for edit in edits])
     boxes = np.array([(box.x0, box.y0, box.size) for box in model.geometry.boxes])
     fine, tapers, counts = resample_all(
@@ -147,18 +146,10 @@ def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
     # What was drawn on the atlas is where it belongs, and measured in sides of the box.
     uv = fine.astype(np.float32)
     back = (np.eye(2) / boxes[layers, 2, None, None])[owner].astype(np.float32)
-    t = torch.from_numpy(times[owner]).to(device)
     for layer in np.unique(layers):
         own = np.flatnonzero((layers[owner] == layer) & ~on_atlas[owner])
-        for part in np.array_split(own, max(1, -(-len(own) // POINTS_A_CALL))):
-            if len(part):
-                index = torch.from_numpy(part).to(device)
-                xy = torch.from_numpy(fine[part].astype(np.float32)).to(device)
-                mapped, jacobian = strokes.map_with_jacobian(model, int(layer), xy, t[index])
-                # One copy, and the rest where a launch costs nothing.
-                both = torch.cat((mapped, jacobian.flatten(1)), 1).cpu()
-                uv[part] = both[:, :2].numpy()
-                back[part] = strokes.invert_jacobian(both[:, 2:].view(-1, 2, 2)).numpy()
+        if len(own):
+            uv[own], back[own] = _mapped(networks, int(layer), fine[own], times[owner[own]])
     start, end = _segment_ends(counts, np.array([edit.closed for edit in edits]))
     to_drawn = ((back[start] + back[end]) / 2).astype(np.float32)
     rows = segment_rows(uv[start], uv[end], to_drawn, tapers[start], tapers[end])
@@ -167,22 +158,29 @@ def map_lines(model: LayeredAtlas, edits: Sequence[Line]) -> list[MappedLine]:
     return [MappedLine(int(layer), part) for layer, part in zip(layers, parts, strict=True)]
 
 
-def _video_layers(model: LayeredAtlas, edits: Sequence[Line], times: Ints) -> Ints:
+def _mapped(networks: LineNetworks, layer: int, xy: Floats64, t: Ints) -> tuple[Floats, Floats]:
+    """Atlas positions [n, 2] of picture coordinates, and d(picture pixel)/d(uv) there [n, 2, 2]."""
+    half = 0.5
+    offsets = np.array([[0, 0], [half, 0], [-half, 0], [0, half], [0, -half]])
+    probes = (xy[None] + offsets[:, None]).reshape(-1, 2) / networks.model.geometry.grid.factors
+    uv = networks.positions(layer, probes.astype(np.float32), np.tile(t, 5)).reshape(5, -1, 2)
+    jacobian = np.stack((uv[1] - uv[2], uv[3] - uv[4]), -1) / (2 * half)
+    return uv[0], strokes.invert_jacobian(torch.from_numpy(jacobian)).numpy()
+
+
+def _video_layers(networks: LineNetworks, edits: Sequence[Line], times: Ints) -> Ints:
     """Index of each edit's video layer; `auto` takes the one most visible under its own points."""
+    model = networks.model
     layers = np.array([layer_index(model, edit.video_layer) for edit in edits])
     open_ones = np.flatnonzero(layers < 0)
     if len(open_ones):
-        drawn = [np.asarray(edits[int(k)].points, np.float32) for k in open_ones]
+        drawn = [np.asarray(edits[int(k)].points) for k in open_ones]
         points, counts = np.concatenate(drawn), np.array([len(one) for one in drawn])
         owner = np.repeat(np.arange(len(open_ones)), counts)
-        xy = model.geometry.grid.to_working(torch.from_numpy(points).to(model.device))
-        t = torch.from_numpy(times[open_ones][owner]).to(model.device)
-        seen = [
-            model.visibility(*part)
-            for part in zip(xy.split(POINTS_A_CALL), t.split(POINTS_A_CALL), strict=True)
-        ]
+        xy = (points / model.geometry.grid.factors).astype(np.float32)
         first = np.cumsum(counts) - counts
-        layers[open_ones] = np.add.reduceat(torch.cat(seen).cpu().numpy(), first, axis=0).argmax(1)
+        seen = networks.visibility(xy, times[open_ones][owner])
+        layers[open_ones] = np.add.reduceat(seen, first, axis=0).argmax(1)
     return layers
 
 

@@ -171,6 +171,10 @@ class Programs:
         self._grids = cell_grids(model)
         self._known: list[tuple[EditStack, bool, list[Step]]] = []
 
+    def record(self) -> None:
+        """Get ready for edits that come one by one; see `LineNetworks.record`."""
+        self._map.networks.record()
+
     def steps(self, stack: EditStack, *, apart: bool) -> list[Step]:
         """The steps of a stack, bottom to top; `apart` keeps every edit layer to itself.
 

@@ -105,6 +105,7 @@ class Renderer:
         # Soft edges and what lies between edit layers are painted in single precision.
         for kind in (torch.float16, torch.float32) if half else (torch.float32,):
             warm_up(self.model.device, self.model.layer_count, kind)
+        self._programs.record()
         wanted = self.model.geometry.frames if frames is None else frames
         return self.fields.bake([self._size(frame, scale) for frame in wanted], on_frame)
 

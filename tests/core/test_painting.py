@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
-from inve_core.rendering import Renderer, chains, program, reference, strokes, table
+from inve_core.rendering import Renderer, chains, line_networks, program, reference, strokes, table
 from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
+from inve_core.rendering.line_networks import LineNetworks
 from inve_core.rendering.plate import scaled
 
 WIDTH, HEIGHT = 160, 96
@@ -240,7 +241,7 @@ class TestLines:
             Stroke(frame=1002, points=((30.0, 40.0),), width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
             Stroke(frame=1002, points=((30.0, 40.0),) * 3, width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
         ]
-        for edit, line in zip(edits, chains.map_lines(shot.model, edits), strict=True):
+        for edit, line in zip(edits, chains.map_lines(LineNetworks(shot.model), edits), strict=True):
             chain = strokes.chain_of_edit(shot.model, edit)
             assert line.layer == chain.layer
             assert len(line.segments) == len(chain.to_drawn)
@@ -249,6 +250,39 @@ class TestLines:
                 assert np.allclose(line.segments[:, column : column + 2], values.numpy(), atol=1e-3)
             to_drawn = line.segments[:, chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(-1, 2, 2)
             assert np.allclose(to_drawn, chain.to_drawn.numpy(), atol=1e-3)
+
+    def test_what_is_recorded_is_asked_in_parts(self, shot, monkeypatch):
+        """With a recording that is launched by hand; one on a GPU is in tests/gpu."""
+
+        class ByHand:
+            def __init__(self, work, answer):
+                self.work, self.answer = work, answer
+
+            def replay(self):
+                self.answer.copy_(self.work())
+
+        def capture(work, stream):
+            answer = torch.full_like(work(), torch.nan)
+            return ByHand(work, answer), answer
+
+        monkeypatch.setattr(line_networks, "capture", capture)
+        monkeypatch.setattr(line_networks, "aside", lambda work, stream: work())
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+        monkeypatch.setattr(line_networks, "RECORDED_POINTS", 8)
+        asked, recorded = LineNetworks(shot.model), LineNetworks(shot.model)
+        recorded._recorded = {
+            number: line_networks._Recorded(ask, torch.device("cpu"))
+            for number, ask in enumerate(recorded._asks)
+        }
+        rng = np.random.default_rng(0)
+        for count in (1, 7, 8, 9, 64, 65):
+            xy = (rng.random((count, 2)) * (WIDTH, HEIGHT)).astype(np.float32)
+            t = rng.integers(0, shot.model.layer_count, count)
+            assert np.allclose(recorded.visibility(xy, t), asked.visibility(xy, t), atol=1e-5)
+            for layer in range(shot.model.layer_count):
+                right = asked.positions(layer, xy, t)
+                assert right.shape == (count, 2)
+                assert np.allclose(recorded.positions(layer, xy, t), right, atol=1e-4)
 
     def test_only_new_edits_are_mapped(self, shot, monkeypatch):
         asked = []
@@ -266,7 +300,7 @@ class TestLines:
         assert asked == [20, 1]
 
     def test_a_disc_spans_what_its_row_says(self, shot):
-        (line,) = chains.map_lines(shot.model, random_strokes(1, 3))
+        (line,) = chains.map_lines(LineNetworks(shot.model), random_strokes(1, 3))
         row = line.segments[0]
         angles = np.linspace(0, 2 * np.pi, 721)
         to_atlas = np.linalg.inv(row[chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(2, 2))
@@ -314,7 +348,7 @@ class TestTable:
         assert np.array_equal(inside, expected.numpy())
 
     def test_boxes_find_occupied_cells(self, shot):
-        lines = chains.map_lines(shot.model, random_strokes(3))
+        lines = chains.map_lines(LineNetworks(shot.model), random_strokes(3))
         rows = edit_rows(*flattened([layer("a", *random_strokes(3))]))
         made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
@@ -335,7 +369,7 @@ class TestTable:
             layer("c", *random_strokes(6, 3, widest=60.0)),
         ]
         edits, places = flattened(layers)
-        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        grids, lines = table.cell_grids(shot.model), chains.map_lines(LineNetworks(shot.model), edits)
         rows = edit_rows(edits, places)
         whole = table.build_table(grids, lines, rows, 1.0)
         grown = None
@@ -348,7 +382,7 @@ class TestTable:
     def test_added_to_reaches_what_it_does_when_made_at_once(self, shot, monkeypatch):
         monkeypatch.setattr(table, "MOST_PARTS", 4)
         edits, places = flattened([layer("a", *random_strokes(14))])
-        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        grids, lines = table.cell_grids(shot.model), chains.map_lines(LineNetworks(shot.model), edits)
         rows, rng, grown, parts = edit_rows(edits, places), np.random.default_rng(0), None, set()
         for count in range(len(edits) + 1):
             whole = table.build_table(grids, lines[:count], rows[:count], 1.0)

@@ -9,6 +9,7 @@ import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack
 from inve_core.rendering import backends, painting
+from inve_core.rendering.line_networks import LineNetworks
 from inve_core.rendering.painting import Canvas
 
 pytestmark = pytest.mark.gpu
@@ -133,6 +134,21 @@ def test_a_batch_is_its_frames_one_by_one(bench):
     for number, frame in enumerate(frames):
         alone = renderer.render(mixed_stack(bench), frame).picture.pixels
         assert np.array_equal(together[number].cpu().numpy(), alone)
+
+
+def test_recorded_networks_answer_as_they_do_one_by_one(bench):
+    renderer = bench.make_renderer(WIDTH, HEIGHT, FRAMES, "cuda")
+    asked, recorded = LineNetworks(renderer.model), LineNetworks(renderer.model)
+    recorded.record()
+    assert len(recorded._recorded) == 1 + renderer.model.layer_count
+    rng = np.random.default_rng(0)
+    for count in (1, 100, 512, 513, 4096, 4097):
+        xy = (rng.random((count, 2)) * (WIDTH, HEIGHT)).astype(np.float32)
+        t = rng.integers(0, FRAMES, count)
+        assert np.allclose(recorded.visibility(xy, t), asked.visibility(xy, t), atol=1e-4)
+        for layer in range(renderer.model.layer_count):
+            right = asked.positions(layer, xy, t)
+            assert np.allclose(recorded.positions(layer, xy, t), right, atol=1e-3)
 
 
 def test_ten_thousand_strokes_agree_with_torch(bench, monkeypatch):
