@@ -105,12 +105,15 @@ class TableStep:
         exponent = self.spans.get(size)
         if exponent is None:
             exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
-        tiles = tiles[self._active(fields, size, tiles, exponent)[1].any(1)]
+        table, active = self._active(fields, size, tiles, exponent)
+        kept = active.any(1)
+        tiles, active = tiles[kept], active[kept]
         if len(tiles) > fields.capacity:
             for low in range(0, len(tiles), fields.capacity):
-                yield self._work(fields, size, window, tiles[low : low + fields.capacity], exponent)
+                part = slice(low, low + fields.capacity)
+                yield self._work(fields, size, window, tiles[part], table, active[part])
             return
-        found = [self._work(fields, size, window, tiles, exponent)] if len(tiles) else []
+        found = [self._work(fields, size, window, tiles, table, active)] if len(tiles) else []
         self._works[key] = (fields.generation, found)
         while len(self._works) > WORKS_KNOWN:
             self._works.popitem(last=False)
@@ -129,30 +132,33 @@ class TableStep:
                 active[:, k] = reached & bounds.seen[tiles, k]
             needed = _exponent(float(bounds.footprint[tiles][active].max(initial=0.0)))
             if needed <= exponent:
+                self.spans[size] = exponent
                 return table, active
             exponent = needed
 
     def _work(
-        self, fields: FieldCache, size: FrameSize, window: Window, tiles: TileIndices, exponent: int
+        self,
+        fields: FieldCache,
+        size: FrameSize,
+        window: Window,
+        tiles: TileIndices,
+        table: PaintTable,
+        active: npt.NDArray[np.bool_],
     ) -> tuple[PaintTable, Work]:
-        fields.slots(size, tiles, ())
+        """Work out the tiles' fields, after which less of them may be reached; see `_active`."""
         while True:
-            table, active = self._active(fields, size, tiles, exponent)
+            before = fields.generation
+            slots = fields.slots(size, tiles, ())
             for k in table.layers:
                 fields.slots(size, tiles[active[:, k]], (k,))
-            # Now that their pixels are worked out their span is known exactly.
-            footprint = fields.bounds(size).footprint[tiles][active].max(initial=0.0)
-            needed = _exponent(float(footprint))
-            # A span just above the table's is within rounding of it.
-            if footprint <= table.footprint_px or needed <= exponent:
+            if fields.generation == before:
                 break
-            exponent = needed
-        self.spans[size] = exponent
+            # Now that their pixels are worked out it is known exactly what they show, and their span.
+            table, active = self._active(fields, size, tiles, self.spans[size])
         kept = active.any(1)
-        tiles, active = tiles[kept], active[kept]
-        corners = size.corners(tiles) - (window.x, window.y)
-        places = np.concatenate((np.zeros((len(tiles), 1), np.int64), corners), 1)
-        return table, Work(places, fields.slots(size, tiles, ()), active)
+        corners = size.corners(tiles[kept]) - (window.x, window.y)
+        places = np.concatenate((np.zeros((len(corners), 1), np.int64), corners), 1)
+        return table, Work(places, slots[kept], active[kept])
 
 
 Step = TableStep | TextureStep
