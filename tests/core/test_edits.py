@@ -459,7 +459,8 @@ def test_what_is_rendered(document: dict[str, Any]) -> None:
 # --- what is refused --------------------------------------------------------------------------------------
 
 REFUSED = [
-    ("version", 3, "`version` must be 1 to 2, got 3"),
+    ("version", 3, "`version` must be 1 to 2, got 3; install a newer release for a higher one."),
+    ("version", "1", "`version` must be int, got '1'; correct it."),
     ("version", "1", "`version`"),
     ("colour", "red", "`colour` is not a known field"),
     ("layers", {}, "`layers` must be list"),
@@ -480,8 +481,11 @@ REFUSED = [
         "sketch",
         "`layers[1].edits[0].type` must be 'stroke' in a sketch layer, got 'texture'",
     ),
-    ("layers.0.blend", "smear", "`layers[0].blend` must be 'over', 'add', 'multiply' or 'screen', for a"),
-    ("layers.0.blend", "erase", "`layers[0].blend` must be 'over', 'add', 'multiply' or 'screen', for a"),
+    (
+        "layers.0.blend",
+        "erase",
+        "`layers[0].blend` must be 'over' or 'add' or 'multiply' or 'screen', got 'erase'; correct it.",
+    ),
     ("layers.2.blend", "add", "`layers[2].blend` must be 'over' for adjustments, got 'add'"),
     ("layers.0.solo", 1, "`layers[0].solo` must be bool, got 1"),
     ("layers.0.video_layer", "fore ground", "`layers[0].video_layer`"),
@@ -541,7 +545,11 @@ REFUSED = [
     ("layers.2.edits.0.brightness", INF, "`layers[2].edits[0].brightness`"),
     ("layers.2.edits.0.closed", "yes", "`layers[2].edits[0].closed`"),
     # Version 2
-    ("layers.0.edits.0.blend", "dodge", "`layers[0].edits[0].blend` must be 'over'"),
+    (
+        "layers.0.edits.0.blend",
+        "dodge",
+        "`layers[0].edits[0].blend` must be 'over' or 'add' or 'multiply' or 'screen' or 'erase', got",
+    ),
     ("layers.0.edits.0.space", "world", "`layers[0].edits[0].space` must be 'frame' or 'atlas', got 'world'"),
     ("layers.0.edits.0.space", "atlas", "`layers[0].edits[0].video_layer` must name a video layer in atlas"),
     ("layers.0.edits.0.smooth", "yes", "`layers[0].edits[0].smooth` must be bool"),
@@ -709,6 +717,10 @@ def test_ids_are_unique_over_layers_and_edits(document: dict[str, Any], second: 
         (b'{"layers": [{"name": "\xff", "kind": "sketch"}]}', "not valid JSON"),
         (b"[]", "the edit stack must be object"),
         (b"null", "the edit stack must be object"),
+        (
+            json.dumps(EXAMPLE).replace('"width": 6.0', '"width": 1e400').encode(),
+            "`layers[0].edits[0].width` must be a finite number; correct it.",
+        ),
         (b'{"version": NaN}', "not valid JSON"),
         (b'{"layers": [{"name": "a", "kind": "sketch", "opacity": 1e999}]}', "`layers[0].opacity`"),
         (b"[" * 100_000, "the edit stack must be object"),
