@@ -8,6 +8,7 @@ import msgspec
 
 from inve_client.errors import EditError
 from inve_core.edits import Edit, EditLayer, EditStack, Texture, parse_stack, stack_to_builtins, with_ids
+from inve_daemon.ordering import Order
 from inve_daemon.schema import EditPatch, LayerPatch
 
 
@@ -65,7 +66,7 @@ def patched(
         _patch_layer(found, patch, f"layers[{number}]")
     homes = {layer.name: number for number, layer in enumerate(found)}
     # Ids and edits apart, so that replacing one of many edits costs no search.
-    orders = [[str(edit.id) for edit in layer.edits] for layer in found]
+    orders = [Order([str(edit.id) for edit in layer.edits]) for layer in found]
     known = {str(edit.id): edit for layer in found for edit in layer.edits}
     home_of = {one: number for number, order in enumerate(orders) for one in order}
     ids = []

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 import pytest
 from daemon_support import sketch, stroke
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inve_client import errors
-from inve_core.edits import EditStack, Stroke, parse_stack
+from inve_core.edits import EditLayer, EditStack, Stroke, parse_stack
 from inve_core.errors import EditError as CoreEditError
-from inve_daemon import editing
+from inve_daemon import editing, ordering
 from inve_daemon.schema import EditPatch, LayerPatch
 
 
@@ -124,6 +127,48 @@ def test_edits_move_within_and_between_layers() -> None:
     wrong, _ = editing.patched(stack, [], [msgspec.convert({"layer": "grade", "id": "a"}, EditPatch)])
     with pytest.raises(CoreEditError, match="must be 'adjustment' in an adjustment layer, got 'stroke'"):
         editing.checked(wrong)
+
+
+_MOVES = st.builds(
+    EditPatch,
+    layer=st.sampled_from(("one", "two")),
+    id=st.sampled_from([f"e{number}" for number in range(12)]),
+    position=st.none() | st.integers(0, 12),
+)
+
+
+@given(st.integers(0, 12), st.lists(_MOVES, max_size=20))
+def test_moves_are_those_in_a_plain_list(split: int, moves: list[EditPatch]) -> None:
+    edits = tuple(as_edit(stroke(id=f"e{number}")) for number in range(12))
+    layers = (
+        EditLayer("one", "sketch", edits=edits[:split]),
+        EditLayer("two", "sketch", edits=edits[split:]),
+    )
+
+    def moved() -> EditStack | str:
+        try:
+            return editing.patched(EditStack(layers=layers), [], moves)[0]
+        except errors.EditError as error:
+            return error.message
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ordering, "_BLOCK", 2)
+        quick = moved()
+        patch.setattr(editing, "Order", list)
+        assert quick == moved()
+
+
+def test_many_moves_among_many_edits_take_no_square_of_time() -> None:
+    edit = as_edit(stroke())
+    edits = tuple(msgspec.structs.replace(edit, id=f"e{number}") for number in range(80_000))
+    stack = EditStack(layers=(EditLayer("paint", "sketch", edits=edits),))
+    moves = [EditPatch(layer="paint", id=f"e{number}", position=0) for number in range(70_000, 80_000)]
+    started = time.perf_counter()
+    got, ids = editing.patched(stack, [], moves)
+    # A second where the search for each took twelve.
+    assert time.perf_counter() - started < 3.0
+    assert [edit.id for edit in got.layers[0].edits[:10_000]] == ids[::-1]
+    assert got.layers[0].edits[10_000:] == edits[:70_000]
 
 
 def test_layers_move_and_take_other_names() -> None:
