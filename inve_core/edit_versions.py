@@ -24,11 +24,11 @@ ADDED: dict[str, dict[str, Any]] = {
         "contrast": 1.0,
         "pivot": 0.18,
         "gamma": 1.0,
-        "cdl": {"slope": [1.0] * 3, "offset": [0.0] * 3, "power": [1.0] * 3, "saturation": 1.0},
+        "cdl": {"slope": (1.0,) * 3, "offset": (0.0,) * 3, "power": (1.0,) * 3, "saturation": 1.0},
         "opacity": 1.0,
     },
     "texture": {
-        "anchor": [0.5, 0.5],
+        "anchor": (0.5, 0.5),
         "corners": None,
         "flip": "none",
         "opacity": 1.0,

@@ -219,11 +219,12 @@ class EditStack(Struct, frozen=True, forbid_unknown_fields=True):
 
 _EDIT_OF_KIND: Mapping[str, type[Edit]] = {"sketch": Stroke, "texture": Texture, "adjustment": Adjustment}
 _TYPE_OF_KIND = {"sketch": "stroke", "texture": "texture", "adjustment": "adjustment"}
-_EXPECTATIONS: Mapping[str, str] = {
+EXPECTATIONS: Mapping[str, str] = {
     **strict.EXPECTATIONS,
-    "version": f"1 to {edit_versions.CURRENT}",
+    "version": f"1 to {edit_versions.CURRENT}; install a newer release for a higher one",
     "kind": " or ".join(map(repr, get_args(Kind))),
-    "blend": "'over', 'add', 'multiply' or 'screen', for a stroke also 'erase'",
+    "blend": " or ".join(map(repr, get_args(StrokeBlend))),
+    "layers.blend": " or ".join(map(repr, get_args(LayerBlend))),
     "space": " or ".join(map(repr, get_args(Space))),
     "flip": " or ".join(map(repr, get_args(Flip))),
     "tracking": " or ".join(map(repr, get_args(Tracking))),
@@ -231,6 +232,7 @@ _EXPECTATIONS: Mapping[str, str] = {
     "image": "a path, or 'sha256:' and 64 hexadecimal digits",
     "name": "printable text",
 }
+"""What fields must be, in words, for messages."""
 
 
 def parse_stack(data: bytes | Mapping[str, Any]) -> EditStack:
@@ -244,19 +246,20 @@ def parse_stack(data: bytes | Mapping[str, Any]) -> EditStack:
             does not allow: unknown fields, other types, numbers that are not finite or out of range, edits in
             a layer of another kind, duplicate layer names or ids, over-long lists, another version.
     """
-    stack = strict.decode(data, EditStack, EditError, what="the edit stack", expectations=_EXPECTATIONS)
+    stack = strict.decode(data, EditStack, EditError, what="the edit stack", expectations=EXPECTATIONS)
     _check_consistent(stack)
     # Older documents mean the same in the current version, or `edit_versions` would have to make it so.
     return msgspec.structs.replace(stack, version=edit_versions.CURRENT)
 
 
 def stack_to_builtins(stack: EditStack) -> dict[str, Any]:
-    """The stack as plain lists and maps, ready for JSON or msgpack; ids that are not given are left out.
+    """The stack as plain maps and tuples, ready for JSON or msgpack; ids that are not given are left out.
 
     It has the lowest version that can say it, for readers of earlier releases. `parse_stack` of the result is
     the stack again.
     """
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(stack))
+    # Tuples are what is made fast: lists of a million points keep the garbage collector busy for a second.
+    plain: dict[str, Any] = msgspec.to_builtins(stack)
     for layer in plain["layers"]:
         for item in (layer, *layer["edits"]):
             if item["id"] is None:

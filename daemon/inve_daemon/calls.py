@@ -72,6 +72,7 @@ def export_edits(target: Target, shot: str, out: Path, *, say: Say) -> dict[str,
     """`inve-daemon edit SHOT --out EDITS.json`."""
     from inve_daemon import documents
 
+    documents.output_document(out)
     with daemon_for(target) as client:
         described = client.describe_shot(shot, with_edits=True)
         textures = documents.write_edits(client, described["stack"], out)
@@ -113,6 +114,8 @@ def track(target: Target, shot: str, points: Path, out: Path | None, *, say: Say
     from inve_core.points import parse_points
     from inve_daemon import documents
 
+    if out is not None:
+        documents.output_file(out)
     wanted = [msgspec.structs.asdict(point) for point in parse_points(documents.read_file(points))]
     with daemon_for(target) as client:
         tracks = client.track(shot, wanted)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import msgspec
 
 from inve_client import Client
-from inve_client.errors import CallError, StorageError
+from inve_client.errors import CallError, EditError, StorageError
 from inve_core.edits import EditStack, parse_stack
 from inve_daemon import editing
+
+_TEXTURES = ".textures"
 
 
 def read_edits(path: Path) -> tuple[EditStack, list[str]]:
@@ -23,9 +26,10 @@ def read_edits(path: Path) -> tuple[EditStack, list[str]]:
         inve_core.errors.EditError: it is no edit stack.
     """
     stack = parse_stack(read_file(path))
-    folder = os.path.dirname(os.path.abspath(path))
+    folder = os.path.dirname(os.path.realpath(path))
     files = [image for image in editing.images_of(stack) if not image.startswith("sha256:")]
-    absolute = {image: os.path.normpath(os.path.join(folder, image)) for image in files}
+    # Not normalised: what `..` goes up from may be a link.
+    absolute = {image: os.path.join(folder, image) for image in files}
     return editing.with_images(stack, absolute), list(absolute.values())
 
 
@@ -44,21 +48,39 @@ def write_edits(client: Client, plain: dict[str, Any], path: Path) -> list[Path]
         The textures' files.
 
     Raises:
+        CallError: the path is not one for a document.
+        EditError: a texture is not there any more.
         StorageError: one of the files cannot be written.
     """
+    path = output_document(path)
     stack = parse_stack(plain)
-    folder = path.with_name(f"{path.stem}.textures")
+    folder = path.with_suffix(_TEXTURES)
     names: dict[str, str] = {}
-    for address in editing.images_of(stack):
-        texture = client.get_texture(address)
+    for address, field in editing.images_of(stack).items():
+        try:
+            texture = client.get_texture(address)
+        except EditError as error:
+            raise EditError(
+                f"`{field}` is {address!r}, which is not in the daemon's store; "
+                "put that edit with its file again."
+            ) from error
         name = address.removeprefix("sha256:") + texture.suffix
         with _storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
         write_file(folder / name, texture.content)
         names[address] = f"{folder.name}/{name}"
-    document = msgspec.json.encode(editing.plain(editing.with_images(stack, names)))
-    write_file(path, msgspec.json.format(document, indent=2) + b"\n")
+    write_file(path, _document(editing.plain(editing.with_images(stack, names))))
     return [folder / os.path.basename(name) for name in names.values()]
+
+
+def _document(plain: dict[str, Any]) -> bytes:
+    """A stack as JSON with a line for each layer and edit, hardly larger than without spaces."""
+    layers = []
+    for layer in plain["layers"]:
+        edits = b",".join(b"\n    " + msgspec.json.encode(edit) for edit in layer["edits"])
+        settings = msgspec.json.encode({name: value for name, value in layer.items() if name != "edits"})
+        layers.append(b"\n  " + settings[:-1] + b',"edits":[' + edits + b"]}")
+    return b'{"version":%d,"layers":[' % plain["version"] + b",".join(layers) + b"]}\n"
 
 
 def read_file(path: Path) -> bytes:
@@ -73,13 +95,46 @@ def read_file(path: Path) -> bytes:
         raise CallError(f"{path} cannot be read: {error.strerror}; check the path.") from error
 
 
+def output_document(path: Path) -> Path:
+    """Where an EDITS.json is written that a person names; as `output_file`, with a place for textures beside.
+
+    Raises:
+        CallError, StorageError: as `output_file`, or it has the name of that place.
+    """
+    target = output_file(path)
+    if target.suffix.lower() == _TEXTURES:
+        raise CallError(f"{path} must not end in {_TEXTURES}, as the textures' folder does; name it .json.")
+    return target
+
+
+def output_file(path: Path) -> Path:
+    """Where a file is written that a person names: where a link leads, and in the place of a file only.
+
+    Raises:
+        CallError: something is there that is no file, such as a folder or a pipe.
+        StorageError: there is no folder for it.
+    """
+    with _storage_errors(path):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        os.stat(target.parent)
+        try:
+            mode = os.stat(target).st_mode
+        except FileNotFoundError:
+            return target
+    if not stat.S_ISREG(mode):
+        raise CallError(f"{path} is there and is no ordinary file; choose another --out.")
+    return target
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file whole: a failure leaves what was there.
 
     Raises:
+        CallError: the path is not one for a file.
         StorageError: it cannot be written.
     """
-    with _storage_errors(path), _replacing(path) as temporary:
+    target = output_file(path)
+    with _storage_errors(path), _replacing(target) as temporary:
         temporary.write_bytes(data)
 
 
@@ -94,7 +149,7 @@ def _storage_errors(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place at the end."""
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".inve-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".inve-") as folder:
         temporary = Path(folder) / path.name
         yield temporary
         os.replace(temporary, path)

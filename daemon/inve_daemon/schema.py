@@ -5,6 +5,7 @@ that unknown fields, wrong types, over-long lists and numbers that are not finit
 refused with the field's name. (A bound on a float also refuses NaN, which no comparison lets through.)
 """
 
+import contextlib
 import re
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ from inve_client.errors import (
     TooLarge,
     UnknownRequest,
 )
-from inve_core.edits import Edit, EditStack
+from inve_core import strict
+from inve_core.edits import EXPECTATIONS, Edit, EditStack
 from inve_core.points import QueryPoint
 
 MAX_FRAME_NUMBER = 10_000_000
@@ -268,6 +270,24 @@ REQUESTS: tuple[type[Request], ...] = (
 )
 
 
+_SHOT_NAME = "1 to 64 letters, digits or . _ -; choose another name"
+_PATH = "a path without NUL"
+# `id` is that of a request, and of what the documents have by their own rule.
+_EXPECTATIONS = {
+    **EXPECTATIONS,
+    **{f"{name}.id": strict.EXPECTATIONS["id"] for name in ("layers", "edits", "edit", "points")},
+    "id": "1 to 64 letters, digits or _ -",
+    "shot": _SHOT_NAME,
+    "to": _SHOT_NAME,
+    "job": "the id of a job, as `jobs` lists them",
+    "address": "'sha256:' and 64 hexadecimal digits",
+    **dict.fromkeys(("frames", "mattes", "out"), _PATH),
+    "bits": "16 or 32",
+    "compression": "'zip' or 'none'",
+}
+_MAX_SHOWN_BODY_BYTES = 1 << 20
+
+
 class _Envelope(Struct, frozen=True):
     kind: str
     id: str = ""
@@ -300,7 +320,7 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
         Refused: it is not msgpack, of an unknown kind, has a wrong field, or is too large.
     """
     if len(body) > limit_bytes:
-        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; send it in parts."))
+        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; make it smaller."))
     try:
         envelope = _ENVELOPE.decode(body)
     except msgspec.ValidationError as error:
@@ -317,22 +337,22 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
     try:
         request: Request = decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Refused(_bad_field(envelope.kind, error), request_id) from error
+        raise Refused(_bad_field(envelope.kind, error, body), request_id) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused(BadMessage(f"A request must be msgpack: {_said(error)}."), request_id) from error
     return request
 
 
-def _bad_field(kind: str, error: msgspec.ValidationError) -> InveError:
+def _bad_field(kind: str, error: msgspec.ValidationError, body: bytes) -> InveError:
     field = field_of(error)
     document = _DOCUMENTS.get((kind, re.split(r"[.\[]", field)[0]))
-    if field == "shot" and "matching regex" in str(error):
-        sentence = (
-            "A shot's name must be 1 to 64 letters, digits or . _ -; choose another (--name of `train`)."
-        )
-    else:
-        sentence = f"{kind}: {_said(error)}; see SPEC.md for its fields."
-    return (document or BadField)(sentence, field=field)
+    # As with documents: a large body is not worth decoding again to show what stood there.
+    plain: dict[str, Any] = {}
+    if len(body) <= _MAX_SHOWN_BODY_BYTES:
+        with contextlib.suppress(RecursionError, UnicodeDecodeError, ValueError):
+            plain = msgspec.msgpack.decode(body, type=dict[str, Any])
+    sentence = strict.sentence(str(error), plain, "the request", _EXPECTATIONS)
+    return (document or BadField)(f"{kind}: {sentence}", field=field)
 
 
 def field_of(error: msgspec.ValidationError) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 import pytest
 from daemon_support import sketch, stroke
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inve_client import errors
-from inve_core.edits import EditStack, Stroke, parse_stack
+from inve_core.edits import EditLayer, EditStack, Stroke, parse_stack
 from inve_core.errors import EditError as CoreEditError
-from inve_daemon import editing
+from inve_daemon import editing, ordering
 from inve_daemon.schema import EditPatch, LayerPatch
 
 
@@ -126,6 +129,48 @@ def test_edits_move_within_and_between_layers() -> None:
         editing.checked(wrong)
 
 
+_MOVES = st.builds(
+    EditPatch,
+    layer=st.sampled_from(("one", "two")),
+    id=st.sampled_from([f"e{number}" for number in range(12)]),
+    position=st.none() | st.integers(0, 12),
+)
+
+
+@given(st.integers(0, 12), st.lists(_MOVES, max_size=20))
+def test_moves_are_those_in_a_plain_list(split: int, moves: list[EditPatch]) -> None:
+    edits = tuple(as_edit(stroke(id=f"e{number}")) for number in range(12))
+    layers = (
+        EditLayer("one", "sketch", edits=edits[:split]),
+        EditLayer("two", "sketch", edits=edits[split:]),
+    )
+
+    def moved() -> EditStack | str:
+        try:
+            return editing.patched(EditStack(layers=layers), [], moves)[0]
+        except errors.EditError as error:
+            return error.message
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ordering, "_BLOCK", 2)
+        quick = moved()
+        patch.setattr(editing, "Order", list)
+        assert quick == moved()
+
+
+def test_many_moves_among_many_edits_take_no_square_of_time() -> None:
+    edit = as_edit(stroke())
+    edits = tuple(msgspec.structs.replace(edit, id=f"e{number}") for number in range(80_000))
+    stack = EditStack(layers=(EditLayer("paint", "sketch", edits=edits),))
+    moves = [EditPatch(layer="paint", id=f"e{number}", position=0) for number in range(70_000, 80_000)]
+    started = time.perf_counter()
+    got, ids = editing.patched(stack, [], moves)
+    # A second where the search for each took twelve.
+    assert time.perf_counter() - started < 3.0
+    assert [edit.id for edit in got.layers[0].edits[:10_000]] == ids[::-1]
+    assert got.layers[0].edits[10_000:] == edits[:70_000]
+
+
 def test_layers_move_and_take_other_names() -> None:
     stack = parse_stack({"layers": [{"name": name, "kind": "sketch"} for name in "abc"]})
 
@@ -149,7 +194,7 @@ def test_layers_move_and_take_other_names() -> None:
 
 
 def test_a_shifted_stack_keeps_all_but_its_frames() -> None:
-    stack = editing.checked(stack_of(stroke(1001), stroke(1003)))
+    stack, _ = editing.checked(stack_of(stroke(1001), stroke(1003)))
     got = editing.shifted(stack, -1000)
     assert [edit.frame for edit in got.layers[0].edits] == [1, 3]
     assert editing.shifted(got, 1000) == stack
@@ -164,8 +209,63 @@ def test_removing() -> None:
             editing.without(stack, edits, layers)
 
 
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        # Edits that the patch brings, the last of those with one id, and others.
+        ("`layers[1].edits[0].width` must be 1.", "`edits[1].edit.width` must be 1."),
+        ("`layers[1].edits[0]` is at (1, 1).", "`edits[1].edit` is at (1, 1)."),
+        ("`layers[0].edits[0].type` x.", "`layers[0].edits[0].type` in the stack after the patch x."),
+        ("`layers[1].edits[1].type` x.", "`layers[1].edits[1].type` in the stack after the patch x."),
+        # Layers that it makes, names and changes, in fields that it gives and others.
+        ("`layers[2].kind` x.", "`layers[1].kind` x."),
+        ("`layers[2].name` x.", "`layers[1].name` x."),
+        ("`layers[1].name` x.", "`layers[0].rename` x."),
+        ("`layers[1].blend` x.", "`layers[0].blend` x."),
+        ("`layers[1].kind` x.", "`layers[1].kind` in the stack after the patch x."),
+        ("`layers[0].blend` x.", "`layers[0].blend` in the stack after the patch x."),
+        # Two at once, and none.
+        (
+            "`layers[1].edits[0].id` is 'a', which `layers[2]` has already.",
+            "`edits[1].edit.id` is 'a', which `layers[1]` has already.",
+        ),
+        ("`layers` hold more than 3.", "`layers` hold more than 3."),
+    ],
+)
+def test_a_refused_patch_is_told_of_in_its_own_fields(message: str, wanted: str) -> None:
+    layers = [
+        {"name": "paint", "kind": "sketch", "edits": [stroke(id="p")]},
+        {"name": "ink", "kind": "sketch", "edits": [stroke(id="a"), stroke(id="m")]},
+        {"name": "new", "kind": "sketch"},
+    ]
+    settings = [LayerPatch(name="was", rename="ink", blend="add"), LayerPatch(name="new", kind="sketch")]
+    bring = EditPatch(layer="ink", edit=as_edit(stroke(id="a")))
+    edits = [bring, bring, EditPatch(layer="ink", id="m")]
+    stack = parse_stack({"layers": layers})
+    assert editing.said_of_patch(message, stack, settings, edits, ["a", "a", "m"]) == wanted
+
+
+def test_a_stack_that_could_not_be_got_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = stack_of(stroke(id="a"))
+    # Whole numbers are longer as msgpack, others as JSON.
+    assert len(editing.checked(short)[1]) < 400
+    monkeypatch.setattr(editing, "MAX_STACK_BYTES", 1000)
+    editing.checked(short)
+    for x in (1.0, 1.0123456789012345):
+        with pytest.raises(errors.TooLarge, match=r"these come to 0\.0 MiB; use fewer points"):
+            editing.checked(stack_of(stroke(id="a", points=[[x, x]] * 50)))
+
+
+@pytest.mark.parametrize(("fields", "version"), [({}, 1), ({"smooth": True}, 2)])
+def test_the_store_has_the_lowest_version_that_can_say_it(fields: dict[str, Any], version: int) -> None:
+    kept = msgspec.json.decode(editing.checked(stack_of(stroke(**fields)))[1])
+    assert kept["version"] == version
+    assert ("smooth" in kept["layers"][0]["edits"][0]) == (version == 2)
+
+
 def test_a_stack_from_the_store_is_the_stack() -> None:
-    stack = editing.checked(stack_of(stroke(), stroke()))
-    assert editing.decode(editing.encode(stack)) == stack
+    stack, kept = editing.checked(stack_of(stroke(), stroke()))
+    assert editing.decode(kept) == stack
     assert None not in editing.ids_of(stack)
     assert editing.decode(b"") == EditStack()
+    assert editing.checked(EditStack()) == (EditStack(), b"")

@@ -205,6 +205,58 @@ def test_what_is_wrong_in_a_document_is_said_of_the_document(kind: str, code: st
     assert refused.value.error.code == code
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "sentence"),
+    [
+        ("train", {"seed": -1}, "train: `seed` must be int >= 0, got -1; correct it."),
+        ("train", {"shot": "a b"}, "`shot` must be 1 to 64 letters, digits or . _ -, got 'a b'; choose"),
+        ("copy_edits", {"to": "a b"}, "`to` must be 1 to 64 letters, digits or . _ -, got 'a b'; choose"),
+        ("copy_edits", {"frame_offset": 10**8}, "`frame_offset` must be int <= 10000000, got 100000000;"),
+        ("cancel", {"job": "x"}, "`job` must be the id of a job, as `jobs` lists them, got 'x'"),
+        ("render", {"out": "a\0b"}, r"`out` must be a path without NUL, got 'a\x00b'"),
+        ("render", {"bits": 8}, "`bits` must be 16 or 32, got 8"),
+        ("undo", {"id": "a.b"}, "`id` must be 1 to 64 letters, digits or _ -, got 'a.b'"),
+        (
+            "put_edits",
+            {"stack": {"layers": [{"name": "x", "kind": "sketch", "edits": [{**STROKE, "width": 1e9}]}]}},
+            "put_edits: `stack.layers[0].edits[0].width` must be float <= 32768.0, got 1000000000.0; correct",
+        ),
+        (
+            "put_edits",
+            {"stack": {"layers": [{"name": "x", "kind": "sketch", "blend": "erase"}]}},
+            "`stack.layers[0].blend` must be 'over' or 'add' or 'multiply' or 'screen', got 'erase'",
+        ),
+        ("put_edits", {"stack": {"version": 3}}, "`stack.version` must be 1 to 2, got 3; install a newer"),
+        (
+            "patch_edits",
+            {"edits": [{"layer": "x", "edit": {**STROKE, "id": "a b"}}]},
+            "`edits[0].edit.id` must be 1 to 64 letters, digits or . _ : -, got 'a b'",
+        ),
+        (
+            "patch_edits",
+            {"edits": [{"layer": "x", "edit": {**STROKE, "color": [1, 0, 0, 2]}}]},
+            "`edits[0].edit.color[3]` must be float <= 1.0, got 2",
+        ),
+        (
+            "track",
+            {"points": [{**POINT, "x": float("nan")}]},
+            "`points[0].x` must be a finite number, got nan",
+        ),
+        ("undo", {"sneaky": 1}, "undo: `sneaky` is not a known field; check its spelling or remove it."),
+    ],
+)
+def test_a_refusal_says_what_was_expected_and_what_came(
+    kind: str, fields: dict[str, Any], sentence: str
+) -> None:
+    whole = {"patch_edits": {"base_revision": 0}, "copy_edits": {"to": "b"}}.get(kind, {})
+    of_a_shot = {} if kind == "cancel" else {"shot": "a"}
+    body = {"kind": kind, "id": "r", **of_a_shot, **whole, **fields}
+    with pytest.raises(schema.Refused) as refused:
+        schema.decode_request(msgpack.packb(body), MAX_REQUEST_BYTES)
+    assert sentence in refused.value.error.message
+    assert "regex" not in refused.value.error.message
+
+
 BOMBS = {
     "maps": b"\x83\xa4kind\xa9put_edits\xa2id\xa11\xa5stack" + b"\xdd\x00\xf0\x00\x00" + b"\x80" * 0xF00000,
     "maps in an unknown field": b"\x83\xa4kind\xa6status\xa2id\xa11\xa1x\xdd\x00\xf0\x00\x00"
