@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from inve_core.errors import CoreError
 
-MAX_DOCUMENT_BYTES = 64 << 20
+MAX_DOCUMENT_BYTES = 128 << 20
 """Largest JSON document that is decoded."""
 
 Coordinate = Annotated[float, Meta(ge=-1e6, le=1e6)]

@@ -19,7 +19,7 @@ Json = Mapping[str, Any]
 QUICK_S = 10.0
 """Time for what the daemon answers at once."""
 WORK_S = 300.0
-"""Time for what the worker has to read, load or render first."""
+"""Time for what the worker has to read, load or render first, and for large stacks of edits."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ class Client:
 
     def describe_shot(self, shot: str, *, with_edits: bool = False) -> dict[str, Any]:
         """One shot: frames, size, video layers, model, its edits' `revision`, and `stack` if asked for."""
-        return self.ask("describe_shot", shot=shot, with_edits=with_edits)
+        timeout_s = WORK_S if with_edits else QUICK_S
+        return self.ask("describe_shot", timeout_s=timeout_s, shot=shot, with_edits=with_edits)
 
     def close_shot(self, shot: str) -> dict[str, Any]:
         """Drop the shot from the worker's memory; everything stored stays."""
@@ -274,6 +275,7 @@ class Client:
         """Remove edits by their ids and layers by their names; returns the new `revision`."""
         return self.ask(
             "remove_edits",
+            timeout_s=WORK_S,
             request_id=request_id,
             shot=shot,
             base_revision=base_revision,
@@ -303,6 +305,7 @@ class Client:
         """
         return self.ask(
             "copy_edits",
+            timeout_s=WORK_S,
             request_id=request_id,
             shot=shot,
             to=to,

@@ -16,9 +16,9 @@ from .errors import BadMessage, InveError, TooLarge, VersionMismatch, from_wire
 from .version import PROTOCOL, VERSION, mismatch_sentence
 
 PREAMBLE = b"INVE/%d" % PROTOCOL
-MAX_REQUEST_BYTES = 16 << 20
+MAX_REQUEST_BYTES = 128 << 20
 """Largest request body; the daemon drops the connection of a peer that sends more."""
-MAX_REPLY_BODY_BYTES = 64 << 20
+MAX_REPLY_BODY_BYTES = 128 << 20
 MAX_ATTACHMENT_BYTES = 256 << 20
 """Largest single attachment."""
 MAX_FRAMES = 66
@@ -71,7 +71,7 @@ def encode_request(request_id: str, kind: str, fields: Mapping[str, Any]) -> lis
     if len(body) > MAX_REQUEST_BYTES:
         raise TooLarge(
             f"A request may have {MAX_REQUEST_BYTES >> 20} MiB, {kind} came to {len(body) / 2**20:.1f} MiB; "
-            f"send it in parts."
+            f"make it smaller."
         )
     return [PREAMBLE, body]
 

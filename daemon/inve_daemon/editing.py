@@ -6,10 +6,14 @@ from typing import Any
 
 import msgspec
 
-from inve_client.errors import EditError
+from inve_client.errors import EditError, TooLarge
 from inve_core.edits import Edit, EditLayer, EditStack, Texture, parse_stack, stack_to_builtins, with_ids
 from inve_daemon.ordering import Order
 from inve_daemon.schema import EditPatch, LayerPatch
+
+MAX_STACK_BYTES = 96 << 20
+"""Most that a shot's edits may have, as JSON and as msgpack: less than one request, one answer and one
+document carry, so that what was accepted also comes back and goes in again."""
 
 
 def new_id() -> str:
@@ -18,8 +22,11 @@ def new_id() -> str:
 
 
 def encode(stack: EditStack) -> bytes:
-    """The stack as JSON, as the store keeps it."""
-    return msgspec.json.encode(stack)
+    """The stack as the store keeps it: JSON of the lowest version that can say it, for an earlier release.
+
+    The empty one is b"", as before the first change.
+    """
+    return msgspec.json.encode(plain(stack)) if stack.layers else b""
 
 
 def decode(data: bytes) -> EditStack:
@@ -37,8 +44,16 @@ def checked(stack: EditStack) -> EditStack:
 
     Raises:
         inve_core.errors.EditError: it is not.
+        TooLarge: what is kept of it could not be got back.
     """
-    return with_ids(parse_stack(encode(stack)), new_id)
+    document = plain(with_ids(stack, new_id))
+    size = max(len(msgspec.json.encode(document)), len(msgspec.msgpack.encode(document)))
+    if size > MAX_STACK_BYTES:
+        raise TooLarge(
+            f"The edits of a shot may have {MAX_STACK_BYTES >> 20} MiB, "
+            f"these come to {size / 2**20:.1f} MiB; use fewer points, or split them over several shots."
+        )
+    return parse_stack(document)
 
 
 def ids_of(stack: EditStack) -> list[str]:

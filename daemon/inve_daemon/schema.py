@@ -320,7 +320,7 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
         Refused: it is not msgpack, of an unknown kind, has a wrong field, or is too large.
     """
     if len(body) > limit_bytes:
-        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; send it in parts."))
+        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; make it smaller."))
     try:
         envelope = _ENVELOPE.decode(body)
     except msgspec.ValidationError as error:

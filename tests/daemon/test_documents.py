@@ -13,6 +13,7 @@ from daemon_support import sketch, stroke, texture, write_picture
 
 from inve_client import errors
 from inve_core.edits import parse_stack, stack_to_builtins
+from inve_core.strict import MAX_DOCUMENT_BYTES
 from inve_daemon import documents, editing
 
 PICTURE = b"a picture"
@@ -119,3 +120,8 @@ def test_a_written_document_has_a_line_for_each_edit(tmp_path: Path) -> None:
         assert text.count("\n") == 1 + len(one.layers) + sum(len(layer.edits) for layer in one.layers)
         assert json.loads(text) == json.loads(json.dumps(stack_to_builtins(one)))
         assert documents.read_edits(tmp_path / "e.json")[0] == one
+
+
+def test_the_largest_stack_makes_a_document_that_is_read() -> None:
+    # What a document has beyond a stack: longer names of textures, and a line for each edit.
+    assert editing.MAX_STACK_BYTES + 100_000 * (255 + 16) < MAX_DOCUMENT_BYTES

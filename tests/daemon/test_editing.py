@@ -209,8 +209,27 @@ def test_removing() -> None:
             editing.without(stack, edits, layers)
 
 
+def test_a_stack_that_could_not_be_got_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = stack_of(stroke(id="a"))
+    # Whole numbers are longer as msgpack, others as JSON.
+    assert len(editing.encode(editing.checked(short))) < 400
+    monkeypatch.setattr(editing, "MAX_STACK_BYTES", 1000)
+    editing.checked(short)
+    for x in (1.0, 1.0123456789012345):
+        with pytest.raises(errors.TooLarge, match=r"these come to 0\.0 MiB; use fewer points"):
+            editing.checked(stack_of(stroke(id="a", points=[[x, x]] * 50)))
+
+
+@pytest.mark.parametrize(("fields", "version"), [({}, 1), ({"smooth": True}, 2)])
+def test_the_store_has_the_lowest_version_that_can_say_it(fields: dict[str, Any], version: int) -> None:
+    kept = msgspec.json.decode(editing.encode(editing.checked(stack_of(stroke(**fields)))))
+    assert kept["version"] == version
+    assert ("smooth" in kept["layers"][0]["edits"][0]) == (version == 2)
+
+
 def test_a_stack_from_the_store_is_the_stack() -> None:
     stack = editing.checked(stack_of(stroke(), stroke()))
     assert editing.decode(editing.encode(stack)) == stack
     assert None not in editing.ids_of(stack)
     assert editing.decode(b"") == EditStack()
+    assert editing.encode(EditStack()) == b""

@@ -16,8 +16,9 @@ from daemon_fakes import DIES, IS_BROKEN, LONG, RUNS_OUT_OF_MEMORY
 from daemon_support import FRAMES, Clip, open_and_train, sketch, stroke, texture, until, write_picture
 
 from inve_client import Client, errors
-from inve_client.codec import PREAMBLE
+from inve_client.codec import MAX_REQUEST_BYTES, PREAMBLE
 from inve_core.media.exr import read_parts
+from inve_daemon import documents, editing
 
 
 def test_hello_says_who_it_is(client: Client) -> None:
@@ -248,6 +249,28 @@ def test_a_stored_texture_comes_back_in_parts(
     layer["edits"][0]["image"] = model
     with pytest.raises(errors.EditError, match="not in the daemon's store"):
         client.put_edits("shot", {"layers": [layer]})
+
+
+@pytest.mark.slow
+def test_ten_thousand_long_strokes_go_out_and_come_in(client: Client, clip: Clip, tmp_path: Path) -> None:
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    value = 1.0123456789012345  # as long as numbers get
+    long = stroke(
+        points=[[value, value * 7]] * 100, point_widths=[value] * 100, point_opacities=[value / 2] * 100
+    )
+    ids = client.put_edits("shot", sketch(*[long] * 10_000))["ids"]
+    described = client.describe_shot("shot", with_edits=True)
+    documents.write_edits(client, described["stack"], tmp_path / "e.json")
+    assert (tmp_path / "e.json").stat().st_size > 64 << 20
+    stack, _ = documents.read_edits(tmp_path / "e.json")
+    assert client.put_edits("two", editing.plain(stack))["ids"] == ids
+    assert client.describe_shot("two", with_edits=True)["stack"] == described["stack"]
+    # The limit is the same however the edits come.
+    before = client.put_edits("two", sketch(*[long] * 7_000))["revision"]
+    with pytest.raises(errors.TooLarge, match="may have 96 MiB, these come to 1"):
+        client.patch_edits("two", before, edits=[{"layer": "paint", "edit": long}] * 7_000)
+    assert client.describe_shot("two")["revision"] == before
 
 
 def write_noise(path: Path) -> None:
@@ -535,7 +558,7 @@ def ask_raw(sock: Any, *frames: bytes) -> dict[str, Any]:
         ([PREAMBLE, msgpack.packb({"kind": "train", "id": "1", "shot": "../../x"})], "bad_field"),
         ([PREAMBLE, msgpack.packb({"kind": "status", "id": ""})], "bad_field"),
         ([PREAMBLE, msgpack.packb({"kind": "status", "id": "1"}), b"more"], "bad_message"),
-        ([PREAMBLE, b"x" * ((16 << 20) + 1)], "too_large"),
+        ([PREAMBLE, b"x" * (MAX_REQUEST_BYTES + 1)], "too_large"),
         ([PREAMBLE] + [b"x"] * 600, "bad_message"),
         ([b"INVE/7", msgpack.packb({"kind": "hello"})], "version_mismatch"),
     ],
@@ -548,7 +571,7 @@ def test_any_bytes_get_a_typed_error(raw: Any, client: Client, frames: list[byte
 
 
 def test_a_frame_beyond_the_line_s_limit_costs_the_sender_its_connection(raw: Any, client: Client) -> None:
-    raw.send_multipart([PREAMBLE, b"x" * (17 << 20)])
+    raw.send_multipart([PREAMBLE, b"x" * (MAX_REQUEST_BYTES + (1 << 20))])
     assert not raw.poll(500)
     assert client.status()["pid"]
     # The sender is connected anew by then.

@@ -127,8 +127,8 @@ def test_the_mismatch_sentence_names_the_older_side() -> None:
 
 
 def test_a_request_beyond_the_limit_is_not_sent() -> None:
-    with pytest.raises(errors.TooLarge, match="16 MiB"):
-        codec.encode_request("r1", "put_edits", {"stack": b"x" * (16 << 20)})
+    with pytest.raises(errors.TooLarge, match="128 MiB"):
+        codec.encode_request("r1", "put_edits", {"stack": b"x" * codec.MAX_REQUEST_BYTES})
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
