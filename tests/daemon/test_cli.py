@@ -216,6 +216,17 @@ def test_the_default_daemon_is_found(tmp_path: Path, sockets: Path, clip: Clip, 
         (["edit", "shot", "--undo", "--redo", "--out", "o.json"], "got --out and --undo and --redo"),
         (["edit", "shot", "--undo", "--frame-offset", "3"], "--frame-offset belongs to --copy-to"),
         (["edit", "shot", "--copy-to", "two", "--frame-offset", "x"], "'x' is not a valid integer"),
+        (["edit", "shot", "--copy-to", "two", "--frame-offset", "9" * 30], "`frame_offset` cannot be sent"),
+        (
+            ["edit", "shot", "--copy-to", "bad name"],
+            "`to` must be 1 to 64 letters, digits or . _ -, got",
+        ),
+        (["edit", "bad\udcff", "--undo"], "`shot` cannot be sent"),
+        (["edit", "shot", "--out", ""], "is no ordinary file; choose another --out"),
+        (["edit", "shot", "--out", "x.textures"], "must not end in .textures"),
+        (["edit", "shot", ""], "cannot be read"),
+        (["edit", "shot", "new.json"], "`version` must be 1 to 2, got 3; install a newer release"),
+        (["track", "shot", "points.json", "--out", ""], "is no ordinary file; choose another --out"),
         (["edit", "nobody", "--undo"], "nobody"),
         (["edit", "nobody", "--out", "o.json"], "nobody"),
         (["edit", "nobody", "--copy-to", "two"], "nobody"),
@@ -240,6 +251,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(
     run: Any, clip: Clip, tmp_path: Path, words: list[str], sentence: str
 ) -> None:
     (tmp_path / "bad.json").write_text(json.dumps(sketch(stroke(colour=1))))
+    (tmp_path / "new.json").write_text('{"version": 3}')
     (tmp_path / "good.json").write_text(json.dumps(sketch(stroke())))
     (tmp_path / "points.json").write_text('{"points": [{"id": "p", "frame": 1001, "x": 3, "y": 4}]}')
     said = run(*words, code=2)
