@@ -74,6 +74,8 @@ class ModelShot:
 
     def _push(self, layers: list[Plain]) -> None:
         self._check(layers)
+        if layers == self.layers:
+            return
         self.cut = len(self.states) - 1 - self.at
         self.states = [*self.states[: self.at + 1], layers]
         self.at += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,102 @@ def test_an_undo_sent_twice_undoes_once(client: Client, clip: Clip) -> None:
     client.put_edits("shot", sketch(stroke(x=9.0)))
     with pytest.raises(errors.NothingToUndo):
         client.redo("shot")
+
+
+def test_what_changes_nothing_is_no_step_to_undo(client: Client, clip: Clip) -> None:
+    client.open_shot("two", clip.frames)
+    start = client.open_shot("shot", clip.frames)["revision"]
+    assert client.put_edits("shot", {"layers": []}) == {"revision": start, "ids": []}
+    one = client.put_edits("shot", sketch(stroke(x=1.0, id="a")))
+    client.copy_edits("shot", "two")
+    client.put_edits("shot", sketch(stroke(x=2.0, id="a")))
+    revision = client.undo("shot")["revision"]
+    stack = client.describe_shot("shot", with_edits=True)["stack"]
+    (edit,) = stack["layers"][0]["edits"]
+    with client.events() as events:
+        time.sleep(0.3)
+        assert client.patch_edits("shot", revision)["revision"] == revision
+        assert client.remove_edits("shot", revision)["revision"] == revision
+        same = client.patch_edits("shot", revision, edits=[{"layer": "paint", "edit": edit}])
+        assert same == {"revision": revision, "ids": ["a"]}
+        moved = client.patch_edits("shot", revision, edits=[{"layer": "paint", "id": "a", "position": 0}])
+        assert moved["revision"] == revision
+        assert client.put_edits("shot", stack, request_id="p") == {"revision": revision, "ids": one["ids"]}
+        assert client.put_edits("shot", stack, request_id="p")["revision"] == revision
+        assert client.copy_edits("two", "shot")["revision"] == revision
+        assert events.next(0.3) is None
+    client.redo("shot")
+    assert _xs(client) == [2.0]
+
+
+def _textures_kept(folder: Path) -> int:
+    return sum(path.is_file() for path in (folder / "store" / "objects").glob("*/*"))
+
+
+def _keeps(folder: Path, count: int) -> None:
+    """So many textures are kept, by and by: they may go just after the answer."""
+    until(lambda: _textures_kept(folder) <= count)
+    assert _textures_kept(folder) == count
+
+
+def test_a_texture_goes_with_the_last_state_that_names_it(
+    client: Client, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(shot: str, *values: int) -> None:
+        for value in values:
+            write_picture(tmp_path / f"{value}.png", 4, 4, value=value)
+        edits = [texture(str(tmp_path / f"{value}.png")) for value in values]
+        client.put_edits(shot, {"layers": [{"name": "sign", "kind": "texture", "edits": edits}]})
+
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    put("shot", 1, 2)
+    put("two", 2)
+    client.undo("shot")
+    _keeps(tmp_path, 2)  # It can be redone.
+    put("shot", 3)
+    _keeps(tmp_path, 2)  # The other shot has one of them.
+    put("two", 4)
+    client.undo("two")
+    client.undo("two")
+    put("two", 4)
+    _keeps(tmp_path, 2)  # 3 and 4.
+    # States beyond the limits go too.
+    monkeypatch.setattr("inve_daemon.store.history.MAX_STATES", 2)
+    for value in (5, 6):
+        put("shot", value)
+    _keeps(tmp_path, 3)
+    client.put_edits("shot", sketch())
+    _keeps(tmp_path, 2)
+    client.undo("shot")
+    (layer,) = client.describe_shot("shot", with_edits=True)["stack"]["layers"]
+    assert client.get_texture(layer["edits"][0]["image"]).content == (tmp_path / "6.png").read_bytes()
+
+
+def test_a_texture_that_is_about_to_be_named_is_not_dropped(
+    client: Client, clip: Clip, tmp_path: Path
+) -> None:
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    for value in range(40):
+        write_picture(tmp_path / f"{value}.png", 64, 64, value=value)
+    images = [texture(str(tmp_path / f"{value}.png")) for value in range(40)]
+    stack = {"layers": [{"name": "sign", "kind": "texture", "edits": images}]}
+    first = {"layers": [{"name": "sign", "kind": "texture", "edits": images[:1]}]}
+    client.put_edits("shot", first)
+    with Client(client.endpoint) as other, ThreadPoolExecutor(1) as pool:
+        putting = pool.submit(other.put_edits, "two", stack)
+        until(lambda: client.status()["worker"]["tasks"])
+        # The worker has passed the first by.
+        until(lambda: _textures_kept(tmp_path) > 1)
+        client.delete_shot("shot")
+        assert not putting.done(), "it was too late to show anything"
+        assert len(putting.result(20)["ids"]) == 40
+    kept = client.describe_shot("two", with_edits=True)["stack"]["layers"][0]["edits"]
+    assert client.get_texture(kept[0]["image"]).content == (tmp_path / "0.png").read_bytes()
+    # What was held back goes as soon as nobody is about to name it.
+    client.delete_shot("two")
+    _keeps(tmp_path, 0)
 
 
 def _xs(client: Client, shot: str = "shot") -> list[float]:

@@ -289,6 +289,7 @@ def run_sequence(bench: Bench, seed: int, seen: collections.Counter[tuple[str, b
         kind, fields, do = step(chooser, models, {name: revision for name, (revision, _) in found.items()})
         changed = fields["to"] if kind == "copy_edits" else fields["shot"]
         possible = fields["base_revision"] in (None, found[changed][0])
+        at = models[changed].at
         if possible:
             try:
                 do()
@@ -306,7 +307,12 @@ def run_sequence(bench: Bench, seed: int, seen: collections.Counter[tuple[str, b
             continue
         reply = bench.ask(kind, fields)
         found = bench.all_edits()
-        assert reply["revision"] == found[changed][0] > max(revision for revision, _ in before.values())
+        assert reply["revision"] == found[changed][0]
+        if model.at == at:
+            seen["nothing", True] += 1
+            assert found == before
+        else:
+            assert found[changed][0] > max(revision for revision, _ in before.values())
         for name in models.keys() - {changed}:
             assert found[name] == before[name]
         stack = editing.decode(found[changed][1])
@@ -330,6 +336,7 @@ def test_random_sequences_do_what_the_model_does(bench: Bench) -> None:
     for kind in ("put_edits", "patch_edits", "remove_edits", "undo", "redo", "copy_edits"):
         assert min(seen[kind, True], seen[kind, False]) > SEQUENCES / 100, seen
     assert seen["redo of what was cut off", False] > SEQUENCES / 500
+    assert seen["nothing", True] > SEQUENCES / 100
 
 
 # Patches that touch different things

@@ -99,9 +99,12 @@ class EditAnswers(Group):
                 revision = self.store.push_stack(db, name, base_revision, editing.encode(stack), textures)
                 return {"revision": revision, "ids": editing.ids_of(stack) if ids is None else ids}
 
-            reply, changed = self.store.answer(answer.request_id, answer.digest, change)
-            if changed:
+            before = self.store.shot(name).revision
+            reply, done = self.store.answer(answer.request_id, answer.digest, change)
+            if done:
                 self._latest = (reply["revision"], stack)
+            if done and reply["revision"] != before:
+                self.store.drop_unnamed()
                 self.daemon.publisher.shot(name, "edits", reply["revision"])
             answer.give(reply)
 
@@ -114,7 +117,10 @@ class EditAnswers(Group):
             args,
             answer,
             lambda result: commit({path: result["addresses"][real[path]] for path in paths}),
+            ended=self.store.release_files,
         )
+        # The worker copies no texture that is there already: it must not be dropped before it is named.
+        self.store.hold_files()
 
     def _checked(
         self,

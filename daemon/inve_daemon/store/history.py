@@ -2,6 +2,7 @@
 
 import sqlite3
 import zlib
+from collections.abc import Iterable, Iterator
 
 MAX_STATES = 500
 MAX_BYTES = 64 << 20
@@ -18,22 +19,50 @@ def current(db: sqlite3.Connection, shot: str) -> bytes:
     return b"" if row is None else zlib.decompress(row[0])
 
 
-def push(db: sqlite3.Connection, shot: str, stack: bytes) -> None:
-    """Add a state after the position, drop all that came after, and the oldest beyond the limits."""
+def push(db: sqlite3.Connection, shot: str, stack: bytes) -> list[bytes]:
+    """Add a state after the position, drop all that came after, and the oldest beyond the limits.
+
+    Returns:
+        The dropped states, as they are kept.
+    """
     position = _position(db, shot) + 1
-    db.execute("DELETE FROM edits WHERE shot = ? AND position >= ?", (shot, position))
-    db.execute("INSERT INTO edits VALUES (?, ?, ?)", (shot, position, zlib.compress(stack, 1)))
-    db.execute("UPDATE shots SET position = ? WHERE name = ?", (position, shot))
-    db.execute("DELETE FROM edits WHERE shot = ? AND position <= ?", (shot, position - MAX_STATES))
-    kept = 0
+    kept = zlib.compress(stack, 1)
+    dropped_to = position - MAX_STATES
+    size = len(kept)
     sizes = db.execute(
-        "SELECT position, length(stack) FROM edits WHERE shot = ? ORDER BY position DESC", (shot,)
-    ).fetchall()
-    for number, size in sizes:
-        kept += size
-        if kept > MAX_BYTES and number != position:
-            db.execute("DELETE FROM edits WHERE shot = ? AND position <= ?", (shot, number))
+        "SELECT position, length(stack) FROM edits WHERE shot = ? AND position BETWEEN ? AND ? "
+        "ORDER BY position DESC",
+        (shot, dropped_to + 1, position - 1),
+    )
+    for number, length in sizes.fetchall():
+        size += length
+        if size > MAX_BYTES:
+            dropped_to = number
             break
+    where = "FROM edits WHERE shot = ? AND (position >= ? OR position <= ?)"
+    dropped = [row[0] for row in db.execute(f"SELECT stack {where}", (shot, position, dropped_to))]
+    db.execute(f"DELETE {where}", (shot, position, dropped_to))
+    db.execute("INSERT INTO edits VALUES (?, ?, ?)", (shot, position, kept))
+    db.execute("UPDATE shots SET position = ? WHERE name = ?", (position, shot))
+    return dropped
+
+
+def states(db: sqlite3.Connection, shot: str) -> Iterator[bytes]:
+    """Every state but the empty one, as they are kept, the oldest first."""
+    rows = db.execute("SELECT stack FROM edits WHERE shot = ? ORDER BY position", (shot,))
+    return (row[0] for row in rows)
+
+
+def named_in(kept: Iterable[bytes], addresses: set[str]) -> set[str]:
+    """Those of the addresses that the states name; reads no more of them than it takes to find all."""
+    found: set[str] = set()
+    if addresses:
+        for state in kept:
+            text = zlib.decompress(state)
+            found |= {address for address in addresses - found if address.encode() in text}
+            if found == addresses:
+                break
+    return found
 
 
 def step(db: sqlite3.Connection, shot: str, direction: int) -> bool:

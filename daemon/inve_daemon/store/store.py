@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,8 @@ class Store:
 
     def __init__(self, folder: Path, holder: str = "") -> None:
         self.folder = folder
+        self._unnamed: set[str] = set()
+        self._holds = 0
         with storage_errors(f"The store {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             remote = network_type(folder)
@@ -208,17 +210,29 @@ class Store:
     ) -> int:
         """Make a stack the current one, inside a change; what was undone can then not be redone.
 
+        Nothing is done where it is the current one. Textures that no kept state names then are let go of, for
+        `drop_unnamed` to remove after the change.
+
         Returns:
-            The new revision.
+            The revision, a new one where the stack is.
 
         Raises:
             StaleRevision: the edits are not at `base_revision`.
         """
-        _check_revision(db, name, base_revision)
-        history.push(db, name, stack)
+        revision = _check_revision(db, name, base_revision)
+        if stack == history.current(db, name):
+            return revision
+        dropped = history.push(db, name, stack)
         db.executemany(
             "INSERT OR IGNORE INTO textures VALUES (?, ?)", [(name, address) for address in textures]
         )
+        known = {row[0] for row in db.execute("SELECT address FROM textures WHERE shot = ?", (name,))}
+        gone = history.named_in(dropped, known - textures)
+        gone -= history.named_in(history.states(db, name), gone)
+        db.executemany(
+            "DELETE FROM textures WHERE shot = ? AND address = ?", [(name, address) for address in gone]
+        )
+        self._unnamed |= gone
         return _bump(db, name)
 
     def step(self, db: sqlite3.Connection, name: str, base_revision: int | None, direction: int) -> int:
@@ -241,10 +255,25 @@ class Store:
 
     # Files
 
-    def drop_unnamed(self, addresses: set[str]) -> None:
-        """Remove those of the files that the database does not name any more."""
-        for address in addresses - self._named_files():
-            self.files.remove(address)
+    def drop_unnamed(self, addresses: Collection[str] = ()) -> None:
+        """Remove those of the files, and of what was let go of, that the database does not name any more.
+
+        While files are held this waits for their release.
+        """
+        self._unnamed.update(addresses)
+        if self._unnamed and not self._holds:
+            for address in self._unnamed - self._named_files():
+                self.files.remove(address)
+            self._unnamed.clear()
+
+    def hold_files(self) -> None:
+        """Let no file go until `release_files`: someone has found one there and is about to name it."""
+        self._holds += 1
+
+    def release_files(self) -> None:
+        """The end of one `hold_files`."""
+        self._holds -= 1
+        self.drop_unnamed()
 
     def _named_files(self) -> set[str]:
         with self._db.reading() as db:
@@ -275,8 +304,11 @@ _SELECT_SHOT = (
 )
 
 
-def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None) -> None:
+def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None) -> int:
     """Refuse a change that was made against edits which are not the current ones.
+
+    Returns:
+        The current revision.
 
     Raises:
         StaleRevision: with the current revision.
@@ -286,6 +318,7 @@ def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None
     if row is None:
         raise UnknownShot(f"The shot {name!r} was deleted meanwhile.")
     expect_revision(name, row[0], base_revision)
+    return int(row[0])
 
 
 def expect_revision(name: str, revision: int, base_revision: int | None) -> None:
