@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from inve_client import Client
-from inve_client.errors import CallError, StorageError
+from inve_client.errors import CallError, EditError, StorageError
 from inve_core.edits import EditStack, parse_stack
 from inve_daemon import editing
 
@@ -49,14 +49,21 @@ def write_edits(client: Client, plain: dict[str, Any], path: Path) -> list[Path]
 
     Raises:
         CallError: the path is not one for a document.
+        EditError: a texture is not there any more.
         StorageError: one of the files cannot be written.
     """
     path = output_document(path)
     stack = parse_stack(plain)
     folder = path.with_suffix(_TEXTURES)
     names: dict[str, str] = {}
-    for address in editing.images_of(stack):
-        texture = client.get_texture(address)
+    for address, field in editing.images_of(stack).items():
+        try:
+            texture = client.get_texture(address)
+        except EditError as error:
+            raise EditError(
+                f"`{field}` is {address!r}, which is not in the daemon's store; "
+                "put that edit with its file again."
+            ) from error
         name = address.removeprefix("sha256:") + texture.suffix
         with _storage_errors(folder):
             folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """Changes of an edit stack as functions from stack to stack; nothing here knows the wire or the store."""
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from inve_core.edits import Edit, EditLayer, EditStack, Texture, parse_stack, st
 from inve_daemon.ordering import Order
 from inve_daemon.schema import EditPatch, LayerPatch
 
+_STACK_PATH = re.compile(r"`layers\[(\d+)\](?:\.edits\[(\d+)\])?([^`]*)`")
 MAX_STACK_BYTES = 96 << 20
 """Most that a shot's edits may have, as JSON and as msgpack: less than one request, one answer and one
 document carry, so that what was accepted also comes back and goes in again."""
@@ -19,14 +21,6 @@ document carry, so that what was accepted also comes back and goes in again."""
 def new_id() -> str:
     """An id for an edit or a layer."""
     return uuid.uuid4().hex[:12]
-
-
-def encode(stack: EditStack) -> bytes:
-    """The stack as the store keeps it: JSON of the lowest version that can say it, for an earlier release.
-
-    The empty one is b"", as before the first change.
-    """
-    return msgspec.json.encode(plain(stack)) if stack.layers else b""
 
 
 def decode(data: bytes) -> EditStack:
@@ -39,21 +33,26 @@ def plain(stack: EditStack) -> dict[str, Any]:
     return stack_to_builtins(stack)
 
 
-def checked(stack: EditStack) -> EditStack:
+def checked(stack: EditStack) -> tuple[EditStack, bytes]:
     """The stack with an id for everything, once it is consistent (unique names and ids, layers of one kind).
+
+    Returns:
+        The stack, and as the store keeps it: JSON of the lowest version that can say it, which an earlier
+        release reads too, or b"" for the empty one.
 
     Raises:
         inve_core.errors.EditError: it is not.
         TooLarge: what is kept of it could not be got back.
     """
     document = plain(with_ids(stack, new_id))
-    size = max(len(msgspec.json.encode(document)), len(msgspec.msgpack.encode(document)))
+    data = msgspec.json.encode(document) if stack.layers else b""
+    size = max(len(data), len(msgspec.msgpack.encode(document)))
     if size > MAX_STACK_BYTES:
         raise TooLarge(
             f"The edits of a shot may have {MAX_STACK_BYTES >> 20} MiB, "
             f"these come to {size / 2**20:.1f} MiB; use fewer points, or split them over several shots."
         )
-    return parse_stack(document)
+    return parse_stack(document), data
 
 
 def ids_of(stack: EditStack) -> list[str]:
@@ -108,6 +107,45 @@ def patched(
         for layer, order in zip(found, orders, strict=True)
     )
     return EditStack(layers=tuple(changed)), ids
+
+
+def said_of_patch(
+    message: str,
+    stack: EditStack,
+    layers: Sequence[LayerPatch],
+    edits: Sequence[EditPatch],
+    ids: Sequence[str],
+) -> str:
+    """What is wrong with the stack after a patch, in the fields of the patch where it has brought them.
+
+    Args:
+        message: with paths of the stack in backticks, such as `layers[0].edits[2].width`.
+        stack: the stack after the patch.
+        layers, edits: the patch.
+        ids: of the patch's edits, as `patched` gives them.
+    """
+    settings: dict[str, int] = {}
+    for number, patch in enumerate(layers):
+        settings.pop(patch.name, None)
+        settings[patch.rename or patch.name] = number
+    brought = {one: number for number, one in enumerate(ids) if edits[number].edit is not None}
+
+    def of_patch(found: re.Match[str]) -> str:
+        layer = stack.layers[int(found[1])]
+        if found[2] is None:
+            name = found[3].removeprefix(".")
+            number = settings.get(layer.name)
+            if number is not None and name == "name" and layers[number].rename is not None:
+                return f"`layers[{number}].rename`"
+            if number is not None and (not name or getattr(layers[number], name, None) is not None):
+                return f"`layers[{number}]{found[3]}`"
+        else:
+            number = brought.get(str(layer.edits[int(found[2])].id))
+            if number is not None:
+                return f"`edits[{number}].edit{found[3]}`"
+        return f"{found[0]} in the stack after the patch"
+
+    return _STACK_PATH.sub(of_patch, message)
 
 
 def _patch_layer(layers: list[EditLayer], patch: LayerPatch, path: str) -> None:
@@ -187,10 +225,14 @@ def without(stack: EditStack, edits: Sequence[str], layers: Sequence[str]) -> Ed
     )
 
 
-def images_of(stack: EditStack) -> list[str]:
-    """Every image that textures name, once each: paths and addresses."""
-    named = [edit.image for layer in stack.layers for edit in layer.edits if isinstance(edit, Texture)]
-    return list(dict.fromkeys(named))
+def images_of(stack: EditStack) -> dict[str, str]:
+    """Every image that textures name, paths and addresses, with the field that names it first."""
+    found: dict[str, str] = {}
+    for number, layer in enumerate(stack.layers):
+        for index, edit in enumerate(layer.edits):
+            if isinstance(edit, Texture):
+                found.setdefault(edit.image, f"layers[{number}].edits[{index}].image")
+    return found
 
 
 def with_images(stack: EditStack, names: Mapping[str, str]) -> EditStack:

@@ -34,7 +34,7 @@ def sign(image: str) -> dict[str, Any]:
 @pytest.fixture
 def stack() -> dict[str, Any]:
     """With a texture, as the daemon gives it."""
-    return stack_to_builtins(editing.checked(parse_stack(sign(ADDRESS))))
+    return stack_to_builtins(editing.checked(parse_stack(sign(ADDRESS)))[0])
 
 
 def export(stack: dict[str, Any], path: Path) -> list[Path]:
@@ -54,7 +54,7 @@ def test_images_are_found_as_the_system_finds_them(tmp_path: Path) -> None:
     for name in ("project/edits/e.json", "current/e.json", "e.json", "through.json"):
         read, files = documents.read_edits(tmp_path / name)
         assert [Path(file).read_bytes() for file in files] == [wanted], name
-        assert editing.images_of(read) == files
+        assert list(editing.images_of(read)) == files
 
 
 def test_a_link_leads_to_what_is_written(tmp_path: Path, stack: dict[str, Any]) -> None:
@@ -69,6 +69,18 @@ def test_a_link_leads_to_what_is_written(tmp_path: Path, stack: dict[str, Any]) 
             assert Path(file).read_bytes() == PICTURE
             assert Path(file).samefile(written)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.json", "real"]
+
+
+def test_a_texture_that_is_gone_is_named_by_its_edit(tmp_path: Path, stack: dict[str, Any]) -> None:
+    class Gone:
+        def get_texture(self, address: str) -> Any:
+            raise errors.EditError("Not here.")
+
+    with pytest.raises(
+        errors.EditError, match=r"`layers\[0\].edits\[0\].image` is 'sha256:0a0a.*with its file"
+    ):
+        documents.write_edits(Gone(), stack, tmp_path / "e.json")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("with_textures", [True, False])
@@ -101,7 +113,7 @@ def test_what_cannot_be_written_to_stays_as_it_is(
     Path("to-pipe").symlink_to("pipe")
     Path("loop").symlink_to("loop")
     before = {path.name: os.lstat(path).st_mode for path in Path().iterdir()}
-    plain = stack if with_textures else stack_to_builtins(editing.checked(parse_stack(sketch(stroke()))))
+    plain = stack if with_textures else stack_to_builtins(editing.checked(parse_stack(sketch(stroke())))[0])
     with pytest.raises(kind, match=words):
         export(plain, Path(name))
     assert {path.name: os.lstat(path).st_mode for path in Path().iterdir()} == before
@@ -113,7 +125,7 @@ def test_a_written_document_has_a_line_for_each_edit(tmp_path: Path) -> None:
         *sketch(stroke(id="a"), stroke(id="b"))["layers"],
         {"name": "é", "kind": "adjustment", "solo": True},
     ]
-    stack = editing.checked(parse_stack({"layers": layers}))
+    stack, _ = editing.checked(parse_stack({"layers": layers}))
     for one in (stack, parse_stack({})):
         export(stack_to_builtins(one), tmp_path / "e.json")
         text = (tmp_path / "e.json").read_text(encoding="utf-8")

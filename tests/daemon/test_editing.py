@@ -194,7 +194,7 @@ def test_layers_move_and_take_other_names() -> None:
 
 
 def test_a_shifted_stack_keeps_all_but_its_frames() -> None:
-    stack = editing.checked(stack_of(stroke(1001), stroke(1003)))
+    stack, _ = editing.checked(stack_of(stroke(1001), stroke(1003)))
     got = editing.shifted(stack, -1000)
     assert [edit.frame for edit in got.layers[0].edits] == [1, 3]
     assert editing.shifted(got, 1000) == stack
@@ -209,10 +209,46 @@ def test_removing() -> None:
             editing.without(stack, edits, layers)
 
 
+@pytest.mark.parametrize(
+    ("message", "wanted"),
+    [
+        # Edits that the patch brings, the last of those with one id, and others.
+        ("`layers[1].edits[0].width` must be 1.", "`edits[1].edit.width` must be 1."),
+        ("`layers[1].edits[0]` is at (1, 1).", "`edits[1].edit` is at (1, 1)."),
+        ("`layers[0].edits[0].type` x.", "`layers[0].edits[0].type` in the stack after the patch x."),
+        ("`layers[1].edits[1].type` x.", "`layers[1].edits[1].type` in the stack after the patch x."),
+        # Layers that it makes, names and changes, in fields that it gives and others.
+        ("`layers[2].kind` x.", "`layers[1].kind` x."),
+        ("`layers[2].name` x.", "`layers[1].name` x."),
+        ("`layers[1].name` x.", "`layers[0].rename` x."),
+        ("`layers[1].blend` x.", "`layers[0].blend` x."),
+        ("`layers[1].kind` x.", "`layers[1].kind` in the stack after the patch x."),
+        ("`layers[0].blend` x.", "`layers[0].blend` in the stack after the patch x."),
+        # Two at once, and none.
+        (
+            "`layers[1].edits[0].id` is 'a', which `layers[2]` has already.",
+            "`edits[1].edit.id` is 'a', which `layers[1]` has already.",
+        ),
+        ("`layers` hold more than 3.", "`layers` hold more than 3."),
+    ],
+)
+def test_a_refused_patch_is_told_of_in_its_own_fields(message: str, wanted: str) -> None:
+    layers = [
+        {"name": "paint", "kind": "sketch", "edits": [stroke(id="p")]},
+        {"name": "ink", "kind": "sketch", "edits": [stroke(id="a"), stroke(id="m")]},
+        {"name": "new", "kind": "sketch"},
+    ]
+    settings = [LayerPatch(name="was", rename="ink", blend="add"), LayerPatch(name="new", kind="sketch")]
+    bring = EditPatch(layer="ink", edit=as_edit(stroke(id="a")))
+    edits = [bring, bring, EditPatch(layer="ink", id="m")]
+    stack = parse_stack({"layers": layers})
+    assert editing.said_of_patch(message, stack, settings, edits, ["a", "a", "m"]) == wanted
+
+
 def test_a_stack_that_could_not_be_got_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     short = stack_of(stroke(id="a"))
     # Whole numbers are longer as msgpack, others as JSON.
-    assert len(editing.encode(editing.checked(short))) < 400
+    assert len(editing.checked(short)[1]) < 400
     monkeypatch.setattr(editing, "MAX_STACK_BYTES", 1000)
     editing.checked(short)
     for x in (1.0, 1.0123456789012345):
@@ -222,14 +258,14 @@ def test_a_stack_that_could_not_be_got_back_is_refused(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("fields", "version"), [({}, 1), ({"smooth": True}, 2)])
 def test_the_store_has_the_lowest_version_that_can_say_it(fields: dict[str, Any], version: int) -> None:
-    kept = msgspec.json.decode(editing.encode(editing.checked(stack_of(stroke(**fields)))))
+    kept = msgspec.json.decode(editing.checked(stack_of(stroke(**fields)))[1])
     assert kept["version"] == version
     assert ("smooth" in kept["layers"][0]["edits"][0]) == (version == 2)
 
 
 def test_a_stack_from_the_store_is_the_stack() -> None:
-    stack = editing.checked(stack_of(stroke(), stroke()))
-    assert editing.decode(editing.encode(stack)) == stack
+    stack, kept = editing.checked(stack_of(stroke(), stroke()))
+    assert editing.decode(kept) == stack
     assert None not in editing.ids_of(stack)
     assert editing.decode(b"") == EditStack()
-    assert editing.encode(EditStack()) == b""
+    assert editing.checked(EditStack()) == (EditStack(), b"")

@@ -278,6 +278,56 @@ def test_layers_and_edits_move_by_patches(client: Client, clip: Clip) -> None:
     assert client.describe_shot("shot", with_edits=True) == described
 
 
+def test_a_refused_patch_names_its_own_fields(client: Client, clip: Clip, tmp_path: Path) -> None:
+    client.open_shot("shot", clip.frames)
+    stack = sketch(stroke(id="a"), stroke(id="b"))
+    stack["layers"].insert(0, {"name": "under", "kind": "sketch"})
+    revision = client.put_edits("shot", stack)["revision"]
+    unknown = texture("sha256:" + "0" * 64)
+    for layers, edits, words in (
+        ([], [{"layer": "paint", "edit": stroke(1099)}], "`edits[0].edit.frame` is 1099"),
+        ([], [{"layer": "paint", "edit": stroke(x=500.0)}], "`edits[0].edit.points[0]` is at (500, 10)"),
+        ([], [{"layer": "paint", "edit": stroke(point_widths=[1])}], "`edits[0].edit.point_widths` must"),
+        ([{"name": "paint", "blend": "erase"}], [], "`layers[0].blend` must be 'over' or 'add' or"),
+        ([{"name": "paint", "video_layer": "middle"}], [], "`layers[0].video_layer` is 'middle'"),
+        (
+            [{"name": "paint", "kind": "texture"}],
+            [],
+            "`layers[1].edits[0].type` in the stack after the patch must be 'texture' in a texture layer",
+        ),
+        (
+            [{"name": "s", "kind": "texture"}],
+            [{"layer": "s", "edit": unknown}],
+            "`edits[0].edit.image` is 'sha256:000",
+        ),
+    ):
+        with pytest.raises(errors.EditError) as refused:
+            client.patch_edits("shot", revision, layers=layers, edits=edits)
+        assert words in refused.value.message
+
+
+def test_a_texture_that_is_gone_is_named_by_its_edit(client: Client, clip: Clip, tmp_path: Path) -> None:
+    write_picture(tmp_path / "logo.png", 4, 4)
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    layers = [
+        *sketch(stroke())["layers"],
+        {"name": "sign", "kind": "texture", "edits": [texture(str(tmp_path / "logo.png"))]},
+    ]
+    client.put_edits("shot", {"layers": layers})
+    (kept,) = (tmp_path / "store" / "objects").glob("*/*.png")
+    kept.unlink()
+    with pytest.raises(
+        errors.EditError, match=r"`layers\[1\].edits\[0\].image` is .* not in the daemon's store"
+    ):
+        client.copy_edits("shot", "two")
+    described = client.describe_shot("shot", with_edits=True)["stack"]
+    with pytest.raises(
+        errors.EditError, match=r"`layers\[1\].edits\[0\].image` is .* not in the daemon's store"
+    ):
+        documents.write_edits(client, described, tmp_path / "e.json")
+
+
 def test_a_stack_is_copied_to_another_shot(client: Client, clip: Clip, tmp_path: Path) -> None:
     write_picture(tmp_path / "logo.png", 4, 4)
     client.open_shot("shot", clip.frames)

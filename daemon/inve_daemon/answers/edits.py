@@ -3,17 +3,45 @@
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inve_client.errors import BadField, EditError
+from inve_client.errors import BadField
 from inve_core.edits import EditStack, check_stack
+from inve_core.errors import EditError
 from inve_daemon import editing, schema
 from inve_daemon.answers.base import Answer, Daemon, Group, Handlers, picture_of
 from inve_daemon.store import ShotRecord, expect_revision
 
-Make = Callable[[dict[str, str]], tuple[EditStack, list[str] | None]]
-"""From addresses of images named by path to the new stack and the ids to answer with (None: all of its)."""
+
+@dataclass(frozen=True)
+class Change:
+    """What a request makes of a shot's edits.
+
+    Attributes:
+        stack: the new stack.
+        ids: what to answer with; None: all of the stack's.
+        said: turns what is wrong with the stack, with its paths, into words of the request.
+    """
+
+    stack: EditStack
+    ids: list[str] | None
+    said: Callable[[str], str] = str
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A change that fits its shot: the new stack, as it is kept, and the addresses of its textures."""
+
+    stack: EditStack
+    data: bytes
+    ids: list[str]
+    textures: set[str]
+
+
+Make = Callable[[dict[str, str]], Change]
+"""From addresses of images named by path to the change."""
 MAX_TEXTURE_PART_BYTES = 8 << 20
 """Most of a texture's file that one answer brings: so little that reading it holds nobody up."""
 
@@ -46,63 +74,62 @@ class EditAnswers(Group):
         }
 
     def _put_edits(self, request: schema.PutEdits, answer: Answer) -> None:
-        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            return editing.with_images(request.stack, images), None
+        def make(images: dict[str, str]) -> Change:
+            return Change(editing.with_images(request.stack, images), None)
 
         self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _patch_edits(self, request: schema.PatchEdits, answer: Answer) -> None:
-        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            stack, ids = editing.patched(self._current(request.shot), request.layers, request.edits)
-            return editing.with_images(stack, images), ids
+        layers, edits = request.layers, request.edits
+
+        def make(images: dict[str, str]) -> Change:
+            stack, ids = editing.patched(self._current(request.shot), layers, edits)
+
+            def said(message: str) -> str:
+                return editing.said_of_patch(message, stack, layers, edits, ids)
+
+            return Change(editing.with_images(stack, images), ids, said)
 
         self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _remove_edits(self, request: schema.RemoveEdits, answer: Answer) -> None:
-        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            return editing.without(self._current(request.shot), request.edits, request.layers), []
+        def make(images: dict[str, str]) -> Change:
+            return Change(editing.without(self._current(request.shot), request.edits, request.layers), [])
 
         self._change_edits(request.shot, request.base_revision, answer, make)
 
     def _copy_edits(self, request: schema.CopyEdits, answer: Answer) -> None:
         copied = editing.shifted(self._current(request.shot), request.frame_offset)
-
-        def make(images: dict[str, str]) -> tuple[EditStack, list[str] | None]:
-            return copied, None
-
-        self._change_edits(request.to, request.base_revision, answer, make)
+        self._change_edits(request.to, request.base_revision, answer, lambda images: Change(copied, None))
 
     def _change_edits(self, name: str, base_revision: int | None, answer: Answer, make: Make) -> None:
         """Check a shot's new stack, store the textures that it names by path, and make it the current one.
 
         Args:
-            make: the new stack and the ids to answer with, given addresses for the images named by path.
+            make: the change, given addresses for the images named by path.
         """
         shot = self.store.shot(name)
         expect_revision(name, shot.revision, base_revision)
-        first = self._checked(shot, make, {})
-        paths = [image for image in editing.images_of(first[0]) if not image.startswith("sha256:")]
+        first = self._checked(shot, make({}))
+        paths = [image for image in editing.images_of(first.stack) if not image.startswith("sha256:")]
         real = {path: self.daemon.roots.admit(path, "the texture") for path in paths}
 
         def commit(images: dict[str, str]) -> None:
-            stack, ids = first
+            new = first
             if images:
                 # Others may have changed the edits while the worker stored the textures.
                 now = self.store.shot(name)
                 expect_revision(name, now.revision, base_revision)
-                stack, ids = self._checked(now, make, images)
-            textures = set(editing.images_of(stack))
-            for address in textures:
-                self._texture(address)
+                new = self._checked(now, make(images))
+            before = self.store.shot(name).revision
 
             def change(db: sqlite3.Connection) -> dict[str, Any]:
-                revision = self.store.push_stack(db, name, base_revision, editing.encode(stack), textures)
-                return {"revision": revision, "ids": editing.ids_of(stack) if ids is None else ids}
+                revision = self.store.push_stack(db, name, base_revision, new.data, new.textures)
+                return {"revision": revision, "ids": new.ids}
 
-            before = self.store.shot(name).revision
             reply, done = self.store.answer(answer.request_id, answer.digest, change)
             if done:
-                self._latest = (reply["revision"], stack)
+                self._latest = (reply["revision"], new.stack)
             if done and reply["revision"] != before:
                 self.store.drop_unnamed()
                 self.daemon.publisher.shot(name, "edits", reply["revision"])
@@ -122,33 +149,35 @@ class EditAnswers(Group):
         # The worker copies no texture that is there already: it must not be dropped before it is named.
         self.store.hold_files()
 
-    def _checked(
-        self,
-        shot: ShotRecord,
-        make: Make,
-        images: dict[str, str],
-    ) -> tuple[EditStack, list[str] | None]:
-        stack, ids = make(images)
-        stack = editing.checked(stack)
-        check_stack(stack, **picture_of(shot))
-        return stack, ids
+    def _checked(self, shot: ShotRecord, change: Change) -> _Checked:
+        try:
+            stack, data = editing.checked(change.stack)
+            check_stack(stack, **picture_of(shot))
+            images = editing.images_of(stack)
+            textures = {image for image in images if image.startswith("sha256:")}
+            for address in textures:
+                if self._find_texture(address) is None:
+                    raise EditError(
+                        f"`{images[address]}` is {address!r}, which is not in the daemon's store; "
+                        "name its file there."
+                    )
+        except EditError as error:
+            raise EditError(change.said(str(error))) from error
+        ids = editing.ids_of(stack) if change.ids is None else change.ids
+        return _Checked(stack, data, ids, textures)
 
-    def _texture(self, address: str) -> Path:
-        """Where a stored texture lies; of what is addressed in the store, only textures are single files.
-
-        Raises:
-            EditError: the store has no such texture.
-        """
+    def _find_texture(self, address: str) -> Path | None:
+        """Where a stored texture lies; of what is addressed in the store, only textures are single files."""
         path = self.store.files.find(address)
-        if path is None or not path.is_file():
-            raise EditError(
-                f"The texture {address!r} is not in the daemon's store; "
-                "name its file in an edit to put it there."
-            )
-        return path
+        return path if path is not None and path.is_file() else None
 
     def _get_texture(self, request: schema.GetTexture, answer: Answer) -> None:
-        path = self._texture(request.address)
+        path = self._find_texture(request.address)
+        if path is None:
+            raise EditError(
+                f"The texture {request.address!r} is not in the daemon's store; "
+                "put an edit that names its file."
+            )
         with open(path, "rb") as file:
             total = os.fstat(file.fileno()).st_size
             if request.offset > total:
