@@ -114,8 +114,8 @@ def output_file(path: Path) -> Path:
         CallError: something is there that is no file, such as a folder or a pipe.
         StorageError: there is no folder for it.
     """
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     with _storage_errors(path):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
         os.stat(target.parent)
         try:
             mode = os.stat(target).st_mode

@@ -94,6 +94,7 @@ def test_a_texture_that_is_gone_is_named_by_its_edit(tmp_path: Path, stack: dict
         ("foo.textures", errors.CallError, "must not end in .textures, as the textures' folder does"),
         ("nowhere/e.json", errors.StorageError, "nowhere/e.json could not be written: No such file"),
         ("file/e.json", errors.StorageError, "file/e.json could not be written: Not a directory"),
+        ("a" * 300, errors.StorageError, "could not be written: File name too long"),
         ("loop", errors.StorageError, "loop could not be written"),
     ],
 )
