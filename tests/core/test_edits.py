@@ -27,6 +27,7 @@ from inve_core.edits import (
     with_ids,
 )
 from inve_core.errors import EditError
+from inve_core.strict import MAX_DOCUMENT_BYTES
 
 NAN, INF = float("nan"), float("inf")
 SHOT: dict[str, Any] = {
@@ -742,7 +743,7 @@ def test_what_is_no_stack_at_all(data: Any, sentence: str) -> None:
 
 def test_a_document_over_its_size() -> None:
     with pytest.raises(EditError, match="MiB"):
-        parse_stack(b" " * ((64 << 20) + 1))
+        parse_stack(b" " * (MAX_DOCUMENT_BYTES + 1))
 
 
 def test_lists_over_their_length(document: dict[str, Any]) -> None:
