@@ -47,14 +47,20 @@ def lowest(plain: dict[str, Any]) -> dict[str, Any]:
     """
     version = 1
     for layer in plain["layers"]:
-        version = max(version, _without_defaults(layer, "layer"))
-        if layer["blend"] != "over":
-            version = 2
-        for edit in layer["edits"]:
-            version = max(version, _without_defaults(edit, edit["type"]))
-            if edit["type"] == "texture":
-                version = max(version, _without_place(edit))
+        version = max(version, lowest_layer(layer), *(lowest_edit(edit) for edit in layer["edits"]))
     return {**plain, "version": version}
+
+
+def lowest_layer(layer: dict[str, Any]) -> int:
+    """Leave out of a layer's own fields what says nothing; returns the version that the rest needs."""
+    version = _without_defaults(layer, "layer")
+    return version if layer["blend"] == "over" else 2
+
+
+def lowest_edit(edit: dict[str, Any]) -> int:
+    """Leave out of an edit what says nothing; returns the version that the rest needs."""
+    version = _without_defaults(edit, edit["type"])
+    return max(version, _without_place(edit)) if edit["type"] == "texture" else version
 
 
 def _without_defaults(item: dict[str, Any], kind: str) -> int:

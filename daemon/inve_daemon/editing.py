@@ -7,15 +7,12 @@ from typing import Any
 
 import msgspec
 
-from inve_client.errors import EditError, TooLarge
-from inve_core.edits import Edit, EditLayer, EditStack, Texture, parse_stack, stack_to_builtins, with_ids
+from inve_client.errors import EditError
+from inve_core.edits import Edit, EditLayer, EditStack, Texture, parse_stack, stack_to_builtins
 from inve_daemon.ordering import Order
 from inve_daemon.schema import EditPatch, LayerPatch
 
 _STACK_PATH = re.compile(r"`layers\[(\d+)\](?:\.edits\[(\d+)\])?([^`]*)`")
-MAX_STACK_BYTES = 96 << 20
-"""Most that a shot's edits may have, as JSON and as msgpack: less than one request, one answer and one
-document carry, so that what was accepted also comes back and goes in again."""
 
 
 def new_id() -> str:
@@ -31,28 +28,6 @@ def decode(data: bytes) -> EditStack:
 def plain(stack: EditStack) -> dict[str, Any]:
     """The stack as EDITS.json has it, as plain data."""
     return stack_to_builtins(stack)
-
-
-def checked(stack: EditStack) -> tuple[EditStack, bytes]:
-    """The stack with an id for everything, once it is consistent (unique names and ids, layers of one kind).
-
-    Returns:
-        The stack, and as the store keeps it: JSON of the lowest version that can say it, which an earlier
-        release reads too, or b"" for the empty one.
-
-    Raises:
-        inve_core.errors.EditError: it is not.
-        TooLarge: what is kept of it could not be got back.
-    """
-    document = plain(with_ids(stack, new_id))
-    data = msgspec.json.encode(document) if stack.layers else b""
-    size = max(len(data), len(msgspec.msgpack.encode(document)))
-    if size > MAX_STACK_BYTES:
-        raise TooLarge(
-            f"The edits of a shot may have {MAX_STACK_BYTES >> 20} MiB, "
-            f"these come to {size / 2**20:.1f} MiB; use fewer points, or split them over several shots."
-        )
-    return parse_stack(document), data
 
 
 def ids_of(stack: EditStack) -> list[str]:

@@ -14,7 +14,8 @@ from daemon_support import sketch, stroke, texture, write_picture
 from inve_client import errors
 from inve_core.edits import parse_stack, stack_to_builtins
 from inve_core.strict import MAX_DOCUMENT_BYTES
-from inve_daemon import documents, editing
+from inve_daemon import documents, editing, keeping
+from inve_daemon.keeping import StackKeeper
 
 PICTURE = b"a picture"
 ADDRESS = "sha256:" + "0a" * 32
@@ -34,7 +35,7 @@ def sign(image: str) -> dict[str, Any]:
 @pytest.fixture
 def stack() -> dict[str, Any]:
     """With a texture, as the daemon gives it."""
-    return stack_to_builtins(editing.checked(parse_stack(sign(ADDRESS)))[0])
+    return stack_to_builtins(StackKeeper().checked(parse_stack(sign(ADDRESS)))[0])
 
 
 def export(stack: dict[str, Any], path: Path) -> list[Path]:
@@ -114,7 +115,9 @@ def test_what_cannot_be_written_to_stays_as_it_is(
     Path("to-pipe").symlink_to("pipe")
     Path("loop").symlink_to("loop")
     before = {path.name: os.lstat(path).st_mode for path in Path().iterdir()}
-    plain = stack if with_textures else stack_to_builtins(editing.checked(parse_stack(sketch(stroke())))[0])
+    plain = (
+        stack if with_textures else stack_to_builtins(StackKeeper().checked(parse_stack(sketch(stroke())))[0])
+    )
     with pytest.raises(kind, match=words):
         export(plain, Path(name))
     assert {path.name: os.lstat(path).st_mode for path in Path().iterdir()} == before
@@ -126,7 +129,7 @@ def test_a_written_document_has_a_line_for_each_edit(tmp_path: Path) -> None:
         *sketch(stroke(id="a"), stroke(id="b"))["layers"],
         {"name": "é", "kind": "adjustment", "solo": True},
     ]
-    stack, _ = editing.checked(parse_stack({"layers": layers}))
+    stack, _ = StackKeeper().checked(parse_stack({"layers": layers}))
     for one in (stack, parse_stack({})):
         export(stack_to_builtins(one), tmp_path / "e.json")
         text = (tmp_path / "e.json").read_text(encoding="utf-8")
@@ -137,4 +140,4 @@ def test_a_written_document_has_a_line_for_each_edit(tmp_path: Path) -> None:
 
 def test_the_largest_stack_makes_a_document_that_is_read() -> None:
     # What a document has beyond a stack: longer names of textures, and a line for each edit.
-    assert editing.MAX_STACK_BYTES + 100_000 * (255 + 16) < MAX_DOCUMENT_BYTES
+    assert keeping.MAX_STACK_BYTES + 100_000 * (255 + 16) < MAX_DOCUMENT_BYTES

@@ -15,6 +15,7 @@ from inve_client import errors
 from inve_core.edits import EditLayer, EditStack, Stroke, parse_stack
 from inve_core.errors import EditError as CoreEditError
 from inve_daemon import editing, ordering
+from inve_daemon.keeping import StackKeeper
 from inve_daemon.schema import EditPatch, LayerPatch
 
 
@@ -126,7 +127,7 @@ def test_edits_move_within_and_between_layers() -> None:
     assert both == {"one": "bc", "two": "xay", "grade": ""}
     wrong, _ = editing.patched(stack, [], [msgspec.convert({"layer": "grade", "id": "a"}, EditPatch)])
     with pytest.raises(CoreEditError, match="must be 'adjustment' in an adjustment layer, got 'stroke'"):
-        editing.checked(wrong)
+        StackKeeper().checked(wrong)
 
 
 _MOVES = st.builds(
@@ -194,7 +195,7 @@ def test_layers_move_and_take_other_names() -> None:
 
 
 def test_a_shifted_stack_keeps_all_but_its_frames() -> None:
-    stack, _ = editing.checked(stack_of(stroke(1001), stroke(1003)))
+    stack = stack_of(stroke(1001), stroke(1003))
     got = editing.shifted(stack, -1000)
     assert [edit.frame for edit in got.layers[0].edits] == [1, 3]
     assert editing.shifted(got, 1000) == stack
@@ -243,29 +244,3 @@ def test_a_refused_patch_is_told_of_in_its_own_fields(message: str, wanted: str)
     edits = [bring, bring, EditPatch(layer="ink", id="m")]
     stack = parse_stack({"layers": layers})
     assert editing.said_of_patch(message, stack, settings, edits, ["a", "a", "m"]) == wanted
-
-
-def test_a_stack_that_could_not_be_got_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = stack_of(stroke(id="a"))
-    # Whole numbers are longer as msgpack, others as JSON.
-    assert len(editing.checked(short)[1]) < 400
-    monkeypatch.setattr(editing, "MAX_STACK_BYTES", 1000)
-    editing.checked(short)
-    for x in (1.0, 1.0123456789012345):
-        with pytest.raises(errors.TooLarge, match=r"these come to 0\.0 MiB; use fewer points"):
-            editing.checked(stack_of(stroke(id="a", points=[[x, x]] * 50)))
-
-
-@pytest.mark.parametrize(("fields", "version"), [({}, 1), ({"smooth": True}, 2)])
-def test_the_store_has_the_lowest_version_that_can_say_it(fields: dict[str, Any], version: int) -> None:
-    kept = msgspec.json.decode(editing.checked(stack_of(stroke(**fields)))[1])
-    assert kept["version"] == version
-    assert ("smooth" in kept["layers"][0]["edits"][0]) == (version == 2)
-
-
-def test_a_stack_from_the_store_is_the_stack() -> None:
-    stack, kept = editing.checked(stack_of(stroke(), stroke()))
-    assert editing.decode(kept) == stack
-    assert None not in editing.ids_of(stack)
-    assert editing.decode(b"") == EditStack()
-    assert editing.checked(EditStack()) == (EditStack(), b"")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from inve_client.errors import BadField
-from inve_core.edits import EditStack, check_stack
+from inve_core.edits import EditStack
 from inve_core.errors import EditError
 from inve_daemon import editing, schema
 from inve_daemon.answers.base import Answer, Daemon, Group, Handlers, picture_of
+from inve_daemon.keeping import StackKeeper
 from inve_daemon.store import ShotRecord, expect_revision
 
 
@@ -54,6 +55,7 @@ class EditAnswers(Group):
         # The last stack that was made, by its revision, which no other state of any shot has: decoding
         # 10,000 strokes takes longer than adding one.
         self._latest: tuple[int, EditStack] | None = None
+        self._keeper = StackKeeper()
 
     def _current(self, shot: str) -> EditStack:
         revision = self.store.shot(shot).revision
@@ -151,8 +153,7 @@ class EditAnswers(Group):
 
     def _checked(self, shot: ShotRecord, change: Change) -> _Checked:
         try:
-            stack, data = editing.checked(change.stack)
-            check_stack(stack, **picture_of(shot))
+            stack, data = self._keeper.checked(change.stack, picture_of(shot))
             images = editing.images_of(stack)
             textures = {image for image in images if image.startswith("sha256:")}
             for address in textures:

@@ -1,5 +1,6 @@
 """Shots, edits and answered requests, as the daemon asks for them; `jobs` and `files` beside them."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -16,6 +17,7 @@ from inve_client.errors import (
     RequestIdReused,
     ShotExists,
     StaleRevision,
+    StorageError,
     StoreError,
     UnknownShot,
 )
@@ -70,6 +72,9 @@ class Store:
         self.folder = folder
         self._unnamed: set[str] = set()
         self._holds = 0
+        # A shot's current stack by its revision, which no other state of any shot has.
+        self._stack: tuple[int, bytes] | None = None
+        self._untidy: str | None = None
         with storage_errors(f"The store {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             remote = network_type(folder)
@@ -115,16 +120,21 @@ class Store:
         Raises:
             RequestIdReused: the id was answered for another body.
         """
-        with self._db.transaction() as db:
-            known = _replay(db, request_id, digest)
-            if known is not None:
-                return known, False
-            reply = change(db)
-            packed = msgpack.packb(reply, use_bin_type=True)
-            number = db.execute(
-                "INSERT INTO answered (id, digest, reply) VALUES (?, ?, ?)", (request_id, digest, packed)
-            ).lastrowid
-            db.execute("DELETE FROM answered WHERE number <= ?", ((number or 0) - MAX_ANSWERED,))
+        try:
+            with self._db.transaction() as db:
+                known = _replay(db, request_id, digest)
+                if known is not None:
+                    return known, False
+                reply = change(db)
+                packed = msgpack.packb(reply, use_bin_type=True)
+                number = db.execute(
+                    "INSERT INTO answered (id, digest, reply) VALUES (?, ?, ?)", (request_id, digest, packed)
+                ).lastrowid
+                db.execute("DELETE FROM answered WHERE number <= ?", ((number or 0) - MAX_ANSWERED,))
+        except BaseException:
+            # Its revision is another state's next.
+            self._stack = None
+            raise
         return reply, True
 
     def replay(self, request_id: str, digest: bytes) -> dict[str, Any] | None:
@@ -203,7 +213,23 @@ class Store:
     def stack(self, name: str) -> bytes:
         """The current edit stack of a shot as JSON; b"" where nothing was ever put."""
         with self._db.reading() as db:
-            return history.current(db, name)
+            return self._current(db, name, self.shot(name).revision)
+
+    def _current(self, db: sqlite3.Connection, name: str, revision: int) -> bytes:
+        if self._stack is None or self._stack[0] != revision:
+            self._stack = (revision, history.current(db, name))
+        return self._stack[1]
+
+    def tidy(self) -> None:
+        """Have edits that were put lately take less room, one state at a call; for when there is time.
+
+        What cannot be written stays as it is.
+        """
+        shot, self._untidy = self._untidy, None
+        if shot is not None:
+            with contextlib.suppress(StorageError), self._db.transaction() as db:
+                if history.compress(db, shot):
+                    self._untidy = shot
 
     def push_stack(
         self, db: sqlite3.Connection, name: str, base_revision: int | None, stack: bytes, textures: set[str]
@@ -220,7 +246,7 @@ class Store:
             StaleRevision: the edits are not at `base_revision`.
         """
         revision = _check_revision(db, name, base_revision)
-        if stack == history.current(db, name):
+        if stack == self._current(db, name, revision):
             return revision
         dropped = history.push(db, name, stack)
         db.executemany(
@@ -233,7 +259,10 @@ class Store:
             "DELETE FROM textures WHERE shot = ? AND address = ?", [(name, address) for address in gone]
         )
         self._unnamed |= gone
-        return _bump(db, name)
+        self._untidy = name
+        revision = _bump(db, name)
+        self._stack = (revision, stack)
+        return revision
 
     def step(self, db: sqlite3.Connection, name: str, base_revision: int | None, direction: int) -> int:
         """Undo (-1) or redo (+1), inside a change.
