@@ -100,7 +100,7 @@ class TableStep:
             window.x, window.y, window.x + window.width - 1, window.y + window.height - 1
         )
         # An edit's tiles are found with a table for common pixels; where they hold larger ones, once more.
-        exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
+        exponent = exponent_of(float(np.median(fields.bounds(size).footprint)))
         tiles = tiles[self._active(fields, size, tiles, exponent)[1].any(1)]
         if len(tiles) > fields.capacity:
             for low in range(0, len(tiles), fields.capacity):
@@ -123,7 +123,7 @@ class TableStep:
             for k in table.layers:
                 reached = table.reaches(k, bounds.low[tiles, k], bounds.high[tiles, k])
                 active[:, k] = reached & bounds.seen[tiles, k]
-            needed = _exponent(float(bounds.footprint[tiles][active].max(initial=0.0)))
+            needed = exponent_of(float(bounds.footprint[tiles][active].max(initial=0.0)))
             if needed <= exponent:
                 return table, active
             exponent = needed
@@ -138,7 +138,7 @@ class TableStep:
                 fields.slots(size, tiles[active[:, k]], (k,))
             # Now that their pixels are worked out their span is known exactly.
             footprint = fields.bounds(size).footprint[tiles][active].max(initial=0.0)
-            needed = _exponent(float(footprint))
+            needed = exponent_of(float(footprint))
             # A span just above the table's is within rounding of it.
             if footprint <= table.footprint_px or needed <= exponent:
                 break
@@ -153,7 +153,8 @@ class TableStep:
 Step = TableStep | TextureStep
 
 
-def _exponent(footprint_px: float) -> int:
+def exponent_of(footprint_px: float) -> int:
+    """Of the smallest tables that hold for pixels that span so many atlas pixels."""
     smallest = 2.0**SMALLEST_FOOTPRINT
     return min(LARGEST_FOOTPRINT, math.ceil(math.log2(max(footprint_px, smallest)) - 1e-6))
 

@@ -202,7 +202,8 @@ class Renderer:
 
         Raises:
             EditError: no such video layer.
-            PointError: the shot has no such frame.
+            MediaError: a texture cannot be read.
+            PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         names = self.model.geometry.video_layers
         if video_layer not in names:
@@ -210,7 +211,8 @@ class Renderer:
                 f"video_layer must be one of {', '.join(names)}, got {video_layer!r}; use one of these."
             )
         t = None if frame is None else frame_index(self.model, frame)
-        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge, t)
+        steps = self._programs.steps(stack, apart=False) if stack else []
+        return atlas_picture(self.textures, names.index(video_layer), steps, long_edge, t)
 
     # -- on the host's pictures --------------------------------------------------------------------------
 

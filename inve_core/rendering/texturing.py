@@ -141,18 +141,18 @@ class TexturePainter:
         return self._surfaces.get(_place_of(edit), build)
 
     def surface_colour(self, edit: Texture, surface: Surface, uv: Tensor, area: Tensor) -> Tensor:
-        """Premultiplied RGBA [n, 4] of a texture at atlas positions, for square pixels that lie in the atlas.
+        """Premultiplied RGBA [n, 4] of a texture, its opacity included, at some atlas positions.
 
         Args:
             uv: [n, 2] atlas pixels.
-            area: [n], of a pixel, in atlas pixels.
+            area: [n], of a pixel, which is a square in the atlas, in atlas pixels.
         """
         half = area.sqrt() / 2
         none = torch.zeros_like(half)
         right, down = torch.stack((half, none), 1), torch.stack((none, half), 1)
         place = [self._share(edit, surface, uv + step) for step in (right, -right, down, -down)]
         jacobian = torch.stack((place[0] - place[1], place[2] - place[3]), -1)
-        return self._paint(edit, self._share(edit, surface, uv), jacobian)
+        return self._paint(edit, self._share(edit, surface, uv), jacobian) * edit.opacity
 
     # -- where it lies -----------------------------------------------------------------------------------
 
