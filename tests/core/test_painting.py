@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
-from inve_core.rendering import Renderer, chains, program, reference, strokes, table
+from inve_core.rendering import Renderer, chains, fields, program, reference, strokes, table
 from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
 from inve_core.rendering.plate import scaled
@@ -221,6 +221,14 @@ class TestSameInEveryWay:
             assert np.array_equal(small.render_on_device(stack, frames, plates).numpy(), alone)
         assert torch.equal(plates, before)
         assert len(small.fields.uv) == 14
+
+    def test_a_frame_that_gave_way_unseen(self, renderer, monkeypatch):
+        """Its slots and soft edges are gone, and nothing has been worked out in their place."""
+        first = renderer.render(mixed_stack(), 1004).picture.pixels
+        monkeypatch.setattr(fields, "FRAMES_KNOWN", 2)
+        for t in range(3):
+            renderer.fields.bounds(FrameSize(t, WIDTH, HEIGHT))
+        assert np.array_equal(renderer.render(mixed_stack(), 1004).picture.pixels, first)
 
     def test_one_edit_more(self, renderer, shot):
         """What is kept of the edits before must not change the picture."""
