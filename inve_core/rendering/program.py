@@ -12,11 +12,12 @@ from msgspec.structs import replace
 
 from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
+from inve_core.rendering.cells import CellGrid, cell_grids
 from inve_core.rendering.chains import LineMapper, MappedLine
 from inve_core.rendering.edit_rows import Placed, edit_rows, flattened
 from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Work
-from inve_core.rendering.table import CellGrid, PaintTable, build_table, cell_grids
+from inve_core.rendering.table import PaintTable, build_table
 
 PROGRAMS_KNOWN = 4
 WORKS_KNOWN = 1024

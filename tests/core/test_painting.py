@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
-from inve_core.rendering import Renderer, chains, fields, program, reference, strokes, table
+from inve_core.rendering import Renderer, cells, chains, fields, program, reference, strokes, table
 from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
 from inve_core.rendering.plate import scaled
@@ -310,7 +310,7 @@ class TestBounds:
 
 class TestTable:
     def test_cells_inside_an_outline(self, shot):
-        grid = table.cell_grids(shot.model)[1]
+        grid = cells.cell_grids(shot.model)[1]
         rng = np.random.default_rng(0)
         points = (rng.random((9, 2)) * 1.4 - 0.2) * (WIDTH, HEIGHT)
         start, end = points.astype(np.float32), np.roll(points, -1, 0).astype(np.float32)
@@ -324,17 +324,63 @@ class TestTable:
     def test_boxes_find_occupied_cells(self, shot):
         lines = chains.map_lines(shot.model, random_strokes(3))
         rows = edit_rows(*flattened([layer("a", *random_strokes(3))]))
-        made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
+        made = table.build_table(cells.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
         rng = np.random.default_rng(0)
         for k, grid in enumerate(made.grids):
-            cells = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
+            own = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
             low = (rng.random((50, 2)) * 200 - 20).astype(np.float32)
             high = (low + rng.random((50, 2)) * 40).astype(np.float32)
             found = made.reaches(k, low, high)
             for one, (a, b) in enumerate(zip(low, high, strict=True)):
-                part = cells[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
+                part = own[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
                 assert found[one] == part.any()
+
+    @pytest.mark.parametrize("taper", [{}, {"point_widths"}, {"point_widths", "point_opacities"}])
+    @pytest.mark.parametrize("hardness", [1.0, 0.5, 0.0])
+    def test_what_matters_nowhere_in_a_cell_is_not_in_it(self, shot, monkeypatch, hardness, taper):
+        """The picture is the one of a table that has all that reaches into a cell."""
+        rng = np.random.default_rng(3)
+        points = np.cumsum(rng.normal(0, 15, (25, 2)), 0) + np.array((60, 50))
+        wide = [
+            Stroke(
+                frame=frame, points=tuple(map(tuple, points.tolist())), width=width, hardness=hardness,
+                color=(0.2, 0.5, 0.9, 0.6), video_layer="background",
+                **{name: tuple(rng.uniform(0.3, 1, 25).tolist()) for name in taper},
+            )
+            for frame, width in ((1003, 70.0), (1005, 45.0))
+        ]  # fmt: skip
+        stack, entries, pictures = EditStack(layers=(layer("a", *wide),)), [], []
+        for cells_wide in (table.WIDE_CELLS, np.inf):
+            monkeypatch.setattr(table, "WIDE_CELLS", cells_wide)
+            renderer = Renderer(shot.model, shot.source)
+            pictures.append(renderer.render(stack, 1004).picture.pixels.astype(np.float32))
+            (step,) = renderer._programs.steps(stack, apart=False)
+            entries.append(max(len(made.entries) for made in step.tables().values()))
+        assert np.abs(pictures[0] - pictures[1]).max() < 1e-3
+        # Of cells at the border nothing is left out, and this atlas has many of those.
+        assert entries[0] < 0.7 * entries[1]
+
+    @pytest.mark.parametrize("taper", [False, True])
+    def test_what_a_wide_brush_takes_to_sort(self, taper):
+        """A cell holds the few segments that matter there, however many reach into it."""
+        grid = cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0)
+        turn = np.linspace(0, 25, 601)
+        places = (np.stack((np.cos(turn), np.sin(turn)), 1) * turn[:, None] * 4 + 1024).astype(np.float32)
+        widths = np.ones((601, 2))
+        if taper:
+            widths[:, 0] = 0.8 + 0.2 * np.sin(turn / 3)
+        upright = np.tile(np.eye(2, dtype=np.float32), (600, 1, 1))
+        segments = chains.segment_rows(places[:-1], places[1:], upright, widths[:-1], widths[1:])
+        brush = Stroke(
+            frame=1001, points=((0.0, 0.0),) * 2, width=800.0, hardness=0.5, color=(1.0, 0.0, 0.0, 1.0),
+            point_widths=(1.0, 1.0) if taper else None,
+        )  # fmt: skip
+        rows = edit_rows(*flattened([layer("a", brush)]))
+        made = table.build_table((grid,), [chains.MappedLine(0, segments)], rows, 1.0)
+        counts = np.diff(made.starts)
+        assert (counts > 0).sum() > 10_000
+        assert counts[counts > 0].mean() < 40
 
     def test_added_to_is_the_same_as_made_at_once(self, shot):
         layers = [
@@ -343,7 +389,7 @@ class TestTable:
             layer("c", *random_strokes(6, 3, widest=60.0)),
         ]
         edits, places = flattened(layers)
-        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
+        grids, lines = cells.cell_grids(shot.model), chains.map_lines(shot.model, edits)
         rows = edit_rows(edits, places)
         whole = table.build_table(grids, lines, rows, 1.0)
         grown = None
