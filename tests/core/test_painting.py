@@ -273,6 +273,26 @@ class TestLines:
         mapper(random_strokes(20)[::-1])
         assert asked == [20, 1]
 
+    def test_a_look_changes_at_no_cost(self, shot, monkeypatch):
+        stroke, mapper = random_strokes(1)[0], chains.LineMapper(shot.model)
+        mapper([stroke])
+        monkeypatch.delattr(chains, "map_lines")
+        same = {"color": (0.0, 1.0, 0.0, 0.5), "blend": "add", "hardness": 0.25, "id": "s1"}
+        mapper([msgspec.structs.replace(stroke, **same)])
+        with pytest.raises(NameError):
+            mapper([msgspec.structs.replace(stroke, width=stroke.width + 1)])
+
+    def test_what_is_remembered_is_bounded_by_bytes(self, shot):
+        """As many lines as a stroke that is drawn has points."""
+        points = tuple((40.0 + t / 2, 50.0 + 20 * np.sin(t / 9)) for t in range(60))
+        mapper = chains.LineMapper(shot.model, budget_bytes=40_000)
+        for count in range(1, len(points)):
+            stroke = Stroke(frame=1002, points=points[:count], width=3.0, color=(1.0, 0.0, 0.0, 1.0))
+            (line,) = mapper([stroke])
+            assert line.segments.base is None
+            assert len(mapper._known) >= 1
+            assert mapper._known.used_bytes <= 40_000
+
     def test_a_disc_spans_what_its_row_says(self, shot):
         (line,) = chains.map_lines(shot.model, random_strokes(1, 3))
         row = line.segments[0]
