@@ -370,6 +370,9 @@ def lattice_bounds(model: LayeredAtlas, size: FrameSize) -> TileBounds:
     grid, tiles = model.geometry.grid, size.columns * size.rows
     factors = (grid.working_width / size.width, grid.working_height / size.height)
     steps = [max(1, int(np.ceil(TILE * factor / LATTICE_PX))) for factor in factors]
+    if max(steps) > TILE:
+        # So small a picture has few tiles, and working them out takes fewer points than such a lattice.
+        return TileBounds.unknown(tiles, model.layer_count)
     x, y = (np.arange(step + 1) * (TILE / step) for step in steps)
     offsets = np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2)
     places = (size.corners(np.arange(tiles))[:, None] + offsets) * factors

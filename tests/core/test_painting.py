@@ -316,6 +316,18 @@ class TestBounds:
             exact = renderer.fields.bounds(size)
             assert np.allclose(exact.low[:, k], uv.amin((1, 2)).numpy())
 
+    def test_a_tiny_picture_needs_no_lattice(self, shot, renderer, monkeypatch):
+        """Of tiles that reach far past the frame, and pixels that span hundreds of atlas pixels."""
+        stack = EditStack(layers=(layer("a", *random_strokes(20)),))
+        for scale in (0.04, 0.01):
+            expected, _ = by_edit(renderer, stack, 1004, scale)
+            actual = renderer.render(stack, 1004, scale=scale).picture.pixels.astype(np.float32)
+            assert np.abs(actual - expected.numpy()).max() < 1e-3
+        monkeypatch.delattr(type(shot.model), "map")
+        bounds = lattice_bounds(shot.model, FrameSize(3, 1, 1))
+        assert bounds.seen.all()
+        assert (bounds.low < -1e29).all()
+
     def test_an_edit_costs_the_tiles_that_it_can_touch(self, renderer):
         dot = Stroke(frame=1004, points=((20.0, 85.0),), width=4.0, color=(1.0, 0.0, 0.0, 1.0))
         renderer.render(EditStack(layers=(layer("s", dot),)), 1004)
