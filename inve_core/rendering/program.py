@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from functools import cached_property
 
 import numpy as np
@@ -207,6 +208,8 @@ class Programs:
             lines, rows = self._map(edits), edit_rows(edits, places)
             return TableStep(layers, self._grids, edits, places, lines, rows, {})
         count = len(below.edits)
+        if count == len(edits):
+            return replaced(below, layers=layers)
         lines = below.lines + self._map(edits[count:])
         rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
         return TableStep(layers, self._grids, edits, places, lines, rows, below.tables())

@@ -432,6 +432,21 @@ class TestTable:
         assert whole.entries.dtype == grown.entries.dtype == np.int32
 
 
+def test_what_is_the_same_is_not_made_again(shot):
+    """Each layer's table for itself, when only another one has changed."""
+    programs = program.Programs(shot.model)
+    a, b, c = (layer(name, *random_strokes(4, seed)) for seed, name in enumerate("abc"))
+    first = programs.steps(EditStack(layers=(a, b)), apart=True)
+    tables = [step.table(0) for step in first]
+    renamed = EditLayer(name="z", kind="sketch", edits=b.edits)
+    second = programs.steps(EditStack(layers=(c, a, renamed)), apart=True)
+    assert second[1].table(0) is tables[0]
+    assert second[2].table(0) is tables[1]
+    assert [step.layers[0].name for step in second] == ["c", "a", "z"]
+    fainter = programs.steps(EditStack(layers=(layer("a", *a.edits, opacity=0.5),)), apart=True)
+    assert fainter[0].table(0) is not tables[0]
+
+
 def test_steps_join_what_needs_no_texture_between(shot):
     programs = program.Programs(shot.model)
     a, b = layer("a", *random_strokes(3)), layer("b", *random_adjustments(2, True), kind="adjustment")
