@@ -11,6 +11,7 @@ from inve_core.edits import Adjustment, ColorDecision, EditLayer, EditStack, Str
 from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.rendering import Renderer, reference, strokes
 from inve_core.rendering.adjustments import adjust
+from inve_core.rendering.edit_rows import BLENDS
 from inve_core.rendering.fields import FrameSize
 from inve_core.rendering.painting import FAINTEST
 from inve_core.source import FileStamp, ShotSource
@@ -177,6 +178,18 @@ class TestBlends:
         expected = self.expected(blend, plate, cover)
         for ours in (by_stroke, by_layer, by_opacity):
             assert torch.allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("blend", BLENDS)
+    def test_what_is_transparent_leaves_the_very_bits(self, flat, blend):
+        """Of pixels that are infinite, too."""
+        plate = wild_plates(1)
+        plate[0, ::5, ::3] = torch.inf
+        clear = Stroke(**FILLED, color=(1.0, 1.0, 1.0, 0.0), blend=blend)
+        grade = Adjustment(**FILLED, exposure=1.0, opacity=0.0)
+        faint = Stroke(frame=FRAME, points=((80.0, 50.0),), width=4.0, color=(1.0, 1.0, 1.0, 1.0))
+        rendered = painted(flat, layer(clear, faint), layer(grade, name="g"), plates=plate)
+        alone = painted(flat, layer(faint), plates=plate)
+        assert torch.equal(rendered.view(torch.int32), alone.view(torch.int32))
 
     def test_multiplied_by_a_half_is_half(self, flat):
         plate = torch.rand(1, HEIGHT, WIDTH, 4)
