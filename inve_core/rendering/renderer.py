@@ -152,7 +152,8 @@ class Renderer:
         if self.on_gpu and stack.rendered:
             # All tiles at once take a GPU less time than to find out which of them are wanted.
             self.fields.bake([size])
-        steps = self._programs.steps(stack, apart=layers)
+        # Overscan is passed through, and it may be all that there is.
+        steps = self._programs.steps(stack, apart=layers) if canvas.width and canvas.height else []
         if self.on_gpu and not layers:
             pixels, touched = self._paint_on_gpu(steps, size, window, plate, frame, scale, whole)
             return Rendered(replace(plate, pixels=pixels), (), touched)
@@ -183,6 +184,8 @@ class Renderer:
             PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         _, height, width, _ = plates.shape
+        if not len(frames):
+            return plates.clone()
         sizes = [FrameSize(frame_index(self.model, frame), width, height) for frame in frames]
         steps = self._programs.steps(stack, apart=False)
         window = Window(0, 0, width, height)

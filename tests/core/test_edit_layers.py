@@ -213,6 +213,11 @@ class TestBlends:
         assert ours[0, 0, 0, :3].tolist() == [0.5 + 0.125] * 3
 
 
+def test_no_frames_are_none(renderer):
+    ours = renderer.render_on_device(random_stack(0, WIDTH, HEIGHT), [], wild_plates(1)[:0])
+    assert ours.shape == (0, HEIGHT, WIDTH, 4)
+
+
 class TestErasing:
     def test_leaves_the_very_bits(self, flat):
         plate = wild_plates(1)
