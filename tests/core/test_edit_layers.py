@@ -213,6 +213,36 @@ class TestBlends:
         assert ours[0, 0, 0, :3].tolist() == [0.5 + 0.125] * 3
 
 
+class TestHiding:
+    """Opaque paint is what hot pixels are painted out with."""
+
+    PAINT = (0.3, 0.6, 0.9, 1.0)
+
+    @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+    @pytest.mark.parametrize("below", ["nothing", "an addition", "a layer", "a grade"])
+    def test_what_is_no_number(self, flat, value, below):
+        plate = wild_plates(1)
+        plate[0, ::5, ::3, :3] = value
+        glow = Stroke(**FILLED, color=(1.0, 0.5, 0.0, 0.5), blend="add")
+        opaque = Stroke(**FILLED, color=self.PAINT)
+        grade = Adjustment(**FILLED, exposure=1.0, gamma=1.1)
+        layers = {
+            "nothing": [layer(opaque)],
+            "an addition": [layer(glow, opaque)],
+            "a layer": [layer(glow), layer(opaque, name="b")],
+            "a grade": [layer(grade), layer(opaque, name="b")],
+        }[below]
+        stack, size = EditStack(layers=tuple(layers)), FrameSize(FRAME - 1001, WIDTH, HEIGHT)
+        slow = reference.paint_frame(flat.model, stack, size, plate[0], flat.textures)[0]
+        for rendered in (painted(flat, *layers, plates=plate)[0], slow):
+            assert torch.allclose(rendered, torch.tensor(self.PAINT).expand_as(rendered))
+
+    def test_but_not_where_it_shows_through(self, flat):
+        plate = torch.full((1, HEIGHT, WIDTH, 4), torch.inf)
+        faint = Stroke(**FILLED, color=(*self.PAINT[:3], 0.99))
+        assert painted(flat, layer(faint), plates=plate).isinf().all()
+
+
 def test_no_frames_are_none(renderer):
     ours = renderer.render_on_device(random_stack(0, WIDTH, HEIGHT), [], wild_plates(1)[:0])
     assert ours.shape == (0, HEIGHT, WIDTH, 4)
