@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
-from inve_core.rendering import Renderer, cells, chains, fields, program, reference, strokes, table
+from inve_core.rendering import (
+    Renderer,
+    cells,
+    chains,
+    fields,
+    painting,
+    program,
+    reference,
+    strokes,
+    table,
+)
 from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
 from inve_core.rendering.plate import scaled
@@ -340,6 +350,22 @@ class TestBounds:
         assert ((visible == 0) | (visible == 1)).float().mean() > 0.8
 
 
+def spiral(taper: bool) -> tuple[chains.MappedLine, np.ndarray]:
+    """A brush 800 wide along a spiral of 600 segments about (1024, 1024), upright, and its row."""
+    turn = np.linspace(0, 25, 601)
+    places = (np.stack((np.cos(turn), np.sin(turn)), 1) * turn[:, None] * 4 + 1024).astype(np.float32)
+    widths = np.ones((601, 2))
+    if taper:
+        widths[:, 0] = 0.8 + 0.2 * np.sin(turn / 3)
+    upright = np.tile(np.eye(2, dtype=np.float32), (600, 1, 1))
+    segments = chains.segment_rows(places[:-1], places[1:], upright, widths[:-1], widths[1:])
+    brush = Stroke(
+        frame=1001, points=((0.0, 0.0),) * 2, width=800.0, hardness=0.5, color=(1.0, 0.0, 0.0, 1.0),
+        point_widths=(1.0, 1.0) if taper else None,
+    )  # fmt: skip
+    return chains.MappedLine(0, segments), edit_rows(*flattened([layer("a", brush)]))
+
+
 class TestTable:
     def test_cells_inside_an_outline(self, shot):
         grid = cells.cell_grids(shot.model)[1]
@@ -396,23 +422,31 @@ class TestTable:
     @pytest.mark.parametrize("taper", [False, True])
     def test_what_a_wide_brush_takes_to_sort(self, taper):
         """A cell holds the few segments that matter there, however many reach into it."""
-        grid = cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0)
-        turn = np.linspace(0, 25, 601)
-        places = (np.stack((np.cos(turn), np.sin(turn)), 1) * turn[:, None] * 4 + 1024).astype(np.float32)
-        widths = np.ones((601, 2))
-        if taper:
-            widths[:, 0] = 0.8 + 0.2 * np.sin(turn / 3)
-        upright = np.tile(np.eye(2, dtype=np.float32), (600, 1, 1))
-        segments = chains.segment_rows(places[:-1], places[1:], upright, widths[:-1], widths[1:])
-        brush = Stroke(
-            frame=1001, points=((0.0, 0.0),) * 2, width=800.0, hardness=0.5, color=(1.0, 0.0, 0.0, 1.0),
-            point_widths=(1.0, 1.0) if taper else None,
-        )  # fmt: skip
-        rows = edit_rows(*flattened([layer("a", brush)]))
-        made = table.build_table((grid,), [chains.MappedLine(0, segments)], rows, 1.0)
+        line, rows = spiral(taper)
+        made = table.build_table((cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0),), [line], rows, 1.0)
         counts = np.diff(made.starts)
         assert (counts > 0).sum() > 10_000
         assert counts[counts > 0].mean() < 40
+
+    @pytest.mark.parametrize("taper", [False, True])
+    def test_what_matters_most_at_a_place_is_in_its_cell(self, taper):
+        """The nearest segment or the one that covers most, also beyond the grid and its border."""
+        line, rows = spiral(taper)
+        grid = cells.CellGrid(960.0, 900.0, 8.0, 20, 30, 0)
+        made = table.build_table((grid,), [line], rows, 1.0)
+        columns, every = made.segment_columns(torch.device("cpu")), torch.arange(1, 601)
+        for u, v in (np.random.default_rng(0).random((500, 2)) * 2048).tolist():
+            squared, share = painting._squared_distance(
+                columns, every, torch.full((600,), u), torch.full((600,), v)
+            )
+            factor = columns[chains.WIDTHS, 1:] * (1 - share) + columns[chains.WIDTHS + 1, 1:] * share
+            covers = strokes.line_coverage(squared.sqrt(), torch.ones(600), 400 * factor, 200 * factor)
+            counts = covers if taper else -squared
+            if not covers.any():
+                continue
+            cell = int(grid.row(np.array(v)) * grid.columns + grid.column(np.array(u)))
+            own = made.entries[made.starts[cell] : made.starts[cell + 1], 0] - 1
+            assert counts[own].max() == pytest.approx(float(counts.max()), abs=1e-5)
 
     def test_added_to_is_the_same_as_made_at_once(self, shot):
         layers = [
