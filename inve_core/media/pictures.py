@@ -43,6 +43,9 @@ KEPT_METADATA = (
     "worldtoscreen",
     "Copyright",
 )
+# Formats whose colour is not premultiplied, which OpenImageIO does not say of them. (It divides DXT2 and DXT4
+# by their alpha itself.)
+STRAIGHT_FORMATS = ("bmp", "dds", "ico")
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def read_picture(path: StrPath) -> Picture:
         part, header = _colour_part(path, source)
         indices = _colour_indices(path, source, header)
         spec = _spec(path, source, header, indices)
-        stored = _read_indices(path, source, part, spec, indices)
+        stored = _without_padding(source, _read_indices(path, source, part, spec, indices))
         pixels = _linear_rgba(path, spec, stored, straight=_is_straight(source, header))
         return Picture(spec, pixels, _metadata(header, spec))
 
@@ -168,7 +171,7 @@ def read_display_rgb(path: StrPath) -> npt.NDArray[np.float32]:
         part, header = _colour_part(path, source)
         indices = _colour_indices(path, source, header)
         spec = _spec(path, source, header, indices)
-        stored = _read_indices(path, source, part, spec, indices)
+        stored = _without_padding(source, _read_indices(path, source, part, spec, indices))
         if np.issubdtype(stored.dtype, np.integer) and stored.shape[2] == 3:
             table = _table(path, spec, int(np.iinfo(stored.dtype).max))
             if stored.dtype == np.uint8:
@@ -219,7 +222,8 @@ def read_texture(path: StrPath) -> npt.NDArray[np.float32]:
     """Read a picture to be placed as a texture: upright by its orientation tag, over its display window.
 
     Colour is made linear by the file's colour space first, and premultiplied then. Whether the file holds it
-    premultiplied is OpenImageIO's to say: EXR and most of what has no word for it do, PNG and TGA do not.
+    premultiplied is OpenImageIO's to say: EXR and most of what has no word for it do, PNG and TGA do not. Nor
+    do BMP, DDS and ICO, of which it says nothing.
 
     Returns:
         float32 [height, width, 4], scene-linear, premultiplied, alpha clipped to 0..1.
@@ -285,7 +289,13 @@ def _colour_indices(path: StrPath, source: oiio.ImageInput, header: oiio.ImageSp
 def _is_straight(source: oiio.ImageInput, header: oiio.ImageSpec) -> bool:
     """Whether colour is not premultiplied; a second sample that no reader calls alpha comes from painters."""
     unknown = source.format_name() != "openexr" and header.alpha_channel < 0
-    return unknown or alpha_is_straight(header)
+    return unknown or source.format_name() in STRAIGHT_FORMATS or alpha_is_straight(header)
+
+
+def _without_padding(source: oiio.ImageInput, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples without an alpha that is no alpha: of BMP and ICO the fourth byte is often unused, and zero."""
+    padded = source.format_name() in ("bmp", "ico") and stored.shape[2] == 4 and not stored[..., 3].any()
+    return np.ascontiguousarray(stored[..., :3]) if padded else stored
 
 
 def _spec(

@@ -1,23 +1,25 @@
 """A video layer's atlas as a picture, with and without the edits on it.
 
-Edits follow the rules of the reference painter, with the atlas's colour in the plate's place and all of the
-layer visible. A texture that is tracked and not part of the surface lies where it lies on its own frame.
+It is painted as a frame is, with the atlas's colour in the plate's place, each pixel where it lies and all of
+the layer visible. A texture that is tracked and not part of the surface lies where it lies on its own frame.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inve_core.coordinates import determinant, pixel_centres
-from inve_core.edits import Adjustment, EditLayer, EditStack, Texture
+from inve_core.coordinates import Box, pixel_centres
 from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.model import LOST_PX
-from inve_core.rendering import strokes
-from inve_core.rendering.adjustments import adjust, is_identity
+from inve_core.rendering.blending import lay_layer
 from inve_core.rendering.edges import scene_linear
-from inve_core.rendering.fields import pixel_area
-from inve_core.rendering.painting import FAINTEST
+from inve_core.rendering.fields import FULL, TILE, FrameSize, pixel_area, tile_pixels
+from inve_core.rendering.painting import TILES_A_CALL, Canvas, Work, paint
+from inve_core.rendering.program import Step, TableStep, TextureStep, exponent_of
 from inve_core.rendering.texturing import TexturePainter
 
 CHUNK = 65_536
@@ -31,13 +33,13 @@ DIMMED = 0.25
 
 @torch.no_grad()
 def atlas_picture(
-    painter: TexturePainter, layer: int, stack: EditStack | None, long_edge: int, t: int | None = None
+    painter: TexturePainter, layer: int, steps: Sequence[Step], long_edge: int, t: int | None = None
 ) -> Picture:
     """Atlas colours over a video layer's box, transparent where no frame shows that part.
 
     Args:
         layer: index of the video layer.
-        stack: the edits to draw on it; those of other video layers are left out.
+        steps: the edits to draw on it, bottom to top; those of other video layers are left out.
         long_edge: pixels along each side.
         t: index of a frame; what of the atlas is not seen in it is left with DIMMED of its alpha.
 
@@ -56,8 +58,11 @@ def atlas_picture(
         # Not every frame is asked for what is seen at all.
         seen |= shown > 0.5
     rgba *= seen[..., None]
-    for edit_layer in stack.rendered if stack else ():
-        rgba = _with_layer(painter, layer, edit_layer, uv, rgba)
+    for step in steps:
+        if isinstance(step, TextureStep):
+            _lay_textures(painter, step, layer, uv, rgba)
+        else:
+            _lay_lines(step, layer, model.geometry.boxes[layer], rgba)
     if shown is not None:
         rgba *= (DIMMED + (1 - DIMMED) * shown)[..., None]
     spec = PictureSpec(
@@ -110,45 +115,46 @@ def seen_part(painter: TexturePainter, layer: int) -> Tensor:
     return grown[0, 0]
 
 
-def _with_layer(
-    painter: TexturePainter, layer: int, edit_layer: EditLayer, uv: Tensor, current: Tensor
-) -> Tensor:
-    """One edit layer over atlas colours [h, w, 4], premultiplied."""
-    flat, area = uv.view(-1, 2), pixel_area(uv).view(-1)
-    below = current.view(-1, 4)
-    painted = torch.zeros_like(below)
-    for edit in edit_layer.edits:
-        if isinstance(edit, Texture):
-            surface = painter.surface(edit)
-            if surface.layer != layer:
-                continue
-            here = surface.lookup.inside(flat).nonzero()[:, 0]
-            over = painter.surface_colour(edit, surface, flat[here], area[here]) * edit_layer.opacity
-        else:
-            chain = strokes.chain_of_edit(painter.model, edit)
-            if chain.layer != layer or (isinstance(edit, Adjustment) and is_identity(edit)):
-                continue
-            here = _near(chain, flat, area)
-            cover = _coverage(chain, flat[here], area[here])[:, None]
-            cover = torch.where(cover < FAINTEST, torch.zeros_like(cover), cover) * edit_layer.opacity
-            if isinstance(edit, Adjustment):
-                beneath = painted[here] + below[here] * (1 - painted[here, 3:])
-                over = torch.cat((adjust(beneath, edit), beneath[:, 3:]), 1) * cover
-            else:
-                red, green, blue, alpha = edit.color
-                over = cover * cover.new_tensor((red * alpha, green * alpha, blue * alpha, alpha))
-        painted[here] = over + painted[here] * (1 - over[:, 3:])
-    return (painted + below * (1 - painted[:, 3:])).view(current.shape)
+@dataclass(frozen=True, eq=False)
+class _Tiles:
+    """Tiles of the view, as `painting.TileFields`: all of the layer is visible."""
+
+    uv: Tensor
+    visible: Tensor
 
 
-def _near(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
-    """Indices of the atlas positions [n, 2] that a chain can cover: those in a box around it."""
-    atlas_px_a_drawn_px = float(determinant(chain.to_drawn).abs().clamp_min(1e-6).rsqrt().max())
-    margin = chain.reach_px * atlas_px_a_drawn_px * 1.5 + float(area.max().sqrt()) + 1.0
-    inside = (uv >= chain.uv.amin(0) - margin) & (uv <= chain.uv.amax(0) + margin)
-    return inside.all(1).nonzero()[:, 0]
+def _lay_lines(step: TableStep, layer: int, box: Box, pixels: Tensor) -> None:
+    """Paint strokes and adjustments on atlas colours [side, side, 4], premultiplied, in place."""
+    side = len(pixels)
+    size, pixel = FrameSize(0, side, side), box.size / side
+    table = step.table(exponent_of(pixel))
+    if layer not in table.layers:
+        return
+    tiles = np.arange(size.columns * size.rows)
+    low = size.corners(tiles) * pixel + (box.x0, box.y0)
+    tiles = tiles[table.reaches(layer, low, low + TILE * pixel)]
+    touched = torch.zeros(1, side, side, dtype=torch.bool, device=pixels.device)
+    for start in range(0, len(tiles), TILES_A_CALL):
+        part = tiles[start : start + TILES_A_CALL]
+        uv = box.from_unit(tile_pixels(size, part, pixels.device) / side)
+        visible = torch.full((len(part), TILE, TILE, len(step.grids)), FULL, dtype=torch.int16)
+        active = np.zeros((len(part), len(step.grids)), bool)
+        active[:, layer] = True
+        places = np.column_stack((np.zeros(len(part), np.int64), size.corners(part)))
+        fields = _Tiles(uv[:, None].expand(-1, len(step.grids), -1, -1, -1), visible.to(uv.device))
+        paint(table, fields, Work(places, np.arange(len(part)), active), Canvas(pixels[None], touched))
 
 
-def _coverage(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:
-    parts = zip(uv.split(CHUNK), area.split(CHUNK), strict=True)
-    return torch.cat([strokes.chain_coverage(chain, *part) for part in parts])
+def _lay_textures(painter: TexturePainter, step: TextureStep, layer: int, uv: Tensor, pixels: Tensor) -> None:
+    """Lay textures over atlas colours [h, w, 4], premultiplied, at atlas positions uv [h, w, 2], in place."""
+    flat, area, below = uv.view(-1, 2), pixel_area(uv).view(-1), pixels.view(-1, 4)
+    top = torch.zeros_like(below)
+    for edit in step.edits:
+        surface = painter.surface(edit)
+        here = surface.lookup.inside(flat).nonzero()[:, 0]
+        if surface.layer != layer or not len(here):
+            continue
+        over = painter.surface_colour(edit, surface, flat[here], area[here])
+        top[here] = over + top[here] * (1 - over[:, 3:])
+    changed = (top != 0).any(-1)
+    below[changed] = lay_layer(step.layer, top[changed], below[changed]).result

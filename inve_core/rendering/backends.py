@@ -14,11 +14,12 @@ from torch import Tensor
 from inve_core.edits import Adjustment, ColorDecision, EditLayer, Stroke
 from inve_core.encodings.backends import grid_backend
 from inve_core.rendering import chains, painting, soft_pixels, table
+from inve_core.rendering.cells import CellGrid
 from inve_core.rendering.edit_rows import BLENDS, edit_rows, flattened
 from inve_core.rendering.fields import FULL, TILE
 from inve_core.rendering.painting import Canvas, TileFields, Work
 from inve_core.rendering.soft_pixels import SoftPixels, SoftTiles
-from inve_core.rendering.table import CellGrid, PaintTable
+from inve_core.rendering.table import PaintTable
 
 
 class Painter(NamedTuple):

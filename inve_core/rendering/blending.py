@@ -2,7 +2,7 @@
 
 All colours are premultiplied. With s the colour laid over b, whose alpha is B, by cover c: `over` gives c s;
 `add` c (s + b); `multiply` c (s (1 - B) + s b); `screen` c (b + s (1 - min(b, B))). So much is laid, with
-alpha c, over what remains of the rest: b (1 - c). `erase` lays nothing.
+alpha c, over what remains of the rest: b (1 - c), and nothing where c is 1. `erase` lays nothing.
 """
 
 from typing import NamedTuple
@@ -50,6 +50,16 @@ def blended(blend: Tensor, paint: Tensor, beneath: Tensor) -> Tensor:
     return torch.where(mode == ERASE, torch.zeros_like(paint), torch.cat((laid, alpha), 1))
 
 
+def rest(below: Tensor, alpha: Tensor) -> Tensor:
+    """What paint of an alpha leaves of what is below it: of what it hides nothing, be that a number or not.
+
+    Args:
+        below: [n, 4] premultiplied.
+        alpha: [n, 1].
+    """
+    return torch.where(alpha < 1, below * (1 - alpha), torch.zeros_like(below))
+
+
 def stored(values: Tensor, kind: torch.dtype) -> Tensor:
     """Values as a plate's type has them; what is finite stays so in half precision, too."""
     if kind == torch.float16:
@@ -70,7 +80,7 @@ def lay_over(top: Tensor, below: Tensor, opacity: Tensor, blend: Tensor | None, 
     part = top * opacity[:, None]
     if blend is not None:
         part = blended(blend, part, below)
-    result = part + below * (1 - part[:, 3:])
+    result = part + rest(below, part[:, 3:])
     if keeps is not None:
         result[:, 3] = torch.where(keeps, below[:, 3], result[:, 3])
         # Over what is not opaque no alpha but 0 leaves alpha as it is; then the part is what is added.

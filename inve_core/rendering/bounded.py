@@ -37,12 +37,22 @@ class BoundedCache(Generic[K, V]):
 
     def get(self, key: K, build: Callable[[], V]) -> V:
         """The value of a key; built where it is not known. What `build` raises changes nothing."""
-        if key not in self._known:
-            value = build()
-            self._known[key] = value
-            self.used_bytes += value.nbytes + self.overhead_bytes
-            while self.used_bytes > self.budget_bytes and len(self._known) > 1:
-                gone = self._known.popitem(last=False)[1]
-                self.used_bytes -= gone.nbytes + self.overhead_bytes
-        self._known.move_to_end(key)
-        return self._known[key]
+        known = self.find(key)
+        if known is None:
+            known = build()
+            self.put(key, known)
+        return known
+
+    def find(self, key: K) -> V | None:
+        """The value of a key, None where it is not known."""
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep the value of a key that is not known."""
+        self._known[key] = value
+        self.used_bytes += value.nbytes + self.overhead_bytes
+        while self.used_bytes > self.budget_bytes and len(self._known) > 1:
+            gone = self._known.popitem(last=False)[1]
+            self.used_bytes -= gone.nbytes + self.overhead_bytes

@@ -4,7 +4,6 @@ The same as `strokes.chain_of` one edit at a time, as plain rows of numbers that
 of. What is kept is on the host: tables are small, and building them is indexing more than arithmetic.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from inve_core.coordinates import determinant
 from inve_core.edits import Line
 from inve_core.model import LayeredAtlas
 from inve_core.rendering import curves, strokes
+from inve_core.rendering.bounded import BoundedCache
 from inve_core.rendering.line_networks import LineNetworks
 from inve_core.tracking import frame_index, layer_index
 
@@ -23,7 +23,9 @@ Floats = npt.NDArray[np.float32]
 Floats64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MAX_LINES = 200_000
+LINE_BYTES = 256 << 20
+# What a point of a line takes that is kept to know the line by.
+POINT_BYTES = 128
 # Where the map is all but flat a segment reaches everywhere; this many atlas pixels are everywhere.
 FURTHEST_PX = 1e6
 
@@ -46,13 +48,23 @@ class MappedLine:
     layer: int
     segments: Floats
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, with the points that it is known by."""
+        return self.segments.nbytes + POINT_BYTES * (len(self.segments) + 1)
+
 
 class LineMapper:
-    """Maps the edits that it has not seen before, all of them at once, and remembers what it mapped."""
+    """Maps the lines that it has not seen before, all of them at once, and remembers what it mapped.
 
-    def __init__(self, model: LayeredAtlas):
+    Args:
+        model: the learned shot.
+        budget_bytes: most memory for what it remembers.
+    """
+
+    def __init__(self, model: LayeredAtlas, budget_bytes: int = LINE_BYTES):
         self.networks = LineNetworks(model)
-        self._known: OrderedDict[Line, MappedLine] = OrderedDict()
+        self._known: BoundedCache[Line, MappedLine] = BoundedCache(budget_bytes)
 
     def __call__(self, edits: Sequence[Line]) -> list[MappedLine]:
         """Where edits lie in the atlas.
@@ -60,15 +72,29 @@ class LineMapper:
         Raises:
             PointError: an edit names a frame or a video layer that the shot lacks.
         """
-        found = [self._known.get(edit) for edit in edits]
-        missing = list(dict.fromkeys(edit for edit, one in zip(edits, found, strict=True) if one is None))
+        keys = [_line_of(edit) for edit in edits]
+        known = {key: one for key in keys if (one := self._known.find(key)) is not None}
+        missing = [key for key in dict.fromkeys(keys) if key not in known]
         if missing:
-            mapped = dict(zip(missing, map_lines(self.networks, missing), strict=True))
-            self._known.update(mapped)
-            while len(self._known) > max(MAX_LINES, len(edits)):
-                self._known.popitem(last=False)
-            found = [mapped[edit] if one is None else one for edit, one in zip(edits, found, strict=True)]
-        return [one for one in found if one is not None]
+            for key, line in zip(missing, map_lines(self.networks, missing), strict=True):
+                known[key] = line
+                self._known.put(key, line)
+        return [known[key] for key in keys]
+
+
+def _line_of(edit: Line) -> Line:
+    """An edit reduced to what decides where its segments lie, so that its look can change at no cost."""
+    return Line(
+        frame=edit.frame,
+        points=edit.points,
+        width=edit.width,
+        point_widths=edit.point_widths,
+        point_opacities=edit.point_opacities,
+        closed=edit.closed,
+        smooth=edit.smooth,
+        space=edit.space,
+        video_layer=edit.video_layer,
+    )
 
 
 def resample_all(edits: Sequence[Line], places: Floats64 | None = None) -> tuple[Floats64, Floats64, Ints]:
@@ -154,8 +180,9 @@ def map_lines(networks: LineNetworks, edits: Sequence[Line]) -> list[MappedLine]
     to_drawn = ((back[start] + back[end]) / 2).astype(np.float32)
     rows = segment_rows(uv[start], uv[end], to_drawn, tapers[start], tapers[end])
     ends = np.cumsum(np.bincount(owner[start], minlength=len(edits)))
+    # Each has its own memory, or one would keep that of all.
     parts = np.split(rows, ends[:-1])
-    return [MappedLine(int(layer), part) for layer, part in zip(layers, parts, strict=True)]
+    return [MappedLine(int(layer), part.copy()) for layer, part in zip(layers, parts, strict=True)]
 
 
 def _mapped(networks: LineNetworks, layer: int, xy: Floats64, t: Ints) -> tuple[Floats, Floats]:

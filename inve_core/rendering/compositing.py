@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from inve_core.rendering import edit_rows
-from inve_core.rendering.blending import Laid, blended, lay_over
-from inve_core.rendering.edit_rows import ADJUSTS, COLOUR, ERASE, LAYER, LAYER_BLEND, LAYER_OPACITY
+from inve_core.rendering.blending import Laid, blended, lay_over, rest
+from inve_core.rendering.edit_rows import ADJUSTS, COLOUR, LAYER, LAYER_BLEND, LAYER_OPACITY
 from inve_core.rendering.grading import graded
 from inve_core.rendering.table import PaintTable
 
@@ -82,21 +82,14 @@ def _with_edit(
     """
     laid = row[:, COLOUR : COLOUR + 4] * cover[:, None]
     if not edits.has_adjustments and not edits.has_blends:
-        return laid + top * (1 - laid[:, 3:])
-    beneath = top + ground * (1 - top[:, 3:])
-    erased = torch.zeros_like(top[:, :1], dtype=torch.bool)
+        return laid + rest(top, laid[:, 3:])
+    beneath, left = top + rest(ground, top[:, 3:]), rest(top, laid[:, 3:])
     if edits.has_blends:
         # Strokes of a layer that is itself blended meet that layer alone.
         alone = (row[:, LAYER_BLEND] != edit_rows.OVER)[:, None]
-        blend, cover_alpha = row[:, edit_rows.BLEND], laid[:, 3:]
-        laid = blended(blend, laid, torch.where(alone, top, beneath))
-        # What is wholly erased is gone, be it a number or not.
-        erased = (blend == ERASE)[:, None] & (cover_alpha >= 1)
-        rest = top * (1 - cover_alpha)
-    else:
-        rest = top * (1 - laid[:, 3:])
+        laid = blended(row[:, edit_rows.BLEND], laid, torch.where(alone, top, beneath))
     if edits.has_adjustments:
         adjusts = (row[:, ADJUSTS] > 0).nonzero()[:, 0]
         full = edits.on(row.device)[0][numbers[adjusts]]
         laid[adjusts, :3] = graded(full, beneath[adjusts]) * cover[adjusts, None]
-    return torch.where(erased, torch.zeros_like(rest), laid + rest)
+    return laid + left

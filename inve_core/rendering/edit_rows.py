@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from inve_core.edits import Adjustment, EditLayer, LayerBlend, Line, Stroke, StrokeBlend
+from inve_core.edits import Adjustment, EditLayer, LayerBlend, Line, Stroke, StrokeBlend, Texture
 from inve_core.rendering.adjustments import Grade, is_identity
 
 Floats = npt.NDArray[np.float32]
@@ -40,10 +40,17 @@ class Placed:
 def targeted(layer: EditLayer) -> Iterator[Line]:
     """A layer's strokes and adjustments that do something; those for `auto` have the layer's video layer."""
     for edit in layer.edits:
-        if isinstance(edit, Stroke) or (isinstance(edit, Adjustment) and not is_identity(edit)):
+        if not isinstance(edit, Texture) and _does_something(edit):
             if edit.video_layer == "auto" != layer.video_layer:
                 edit = msgspec.structs.replace(edit, video_layer=layer.video_layer)
             yield edit
+
+
+def _does_something(edit: Stroke | Adjustment) -> bool:
+    # What is wholly transparent must not meet an infinite pixel: nothing of that is no number.
+    if isinstance(edit, Stroke):
+        return edit.color[3] > 0
+    return edit.opacity > 0 and not is_identity(edit)
 
 
 def flattened(layers: Sequence[EditLayer]) -> tuple[list[Line], list[Placed]]:

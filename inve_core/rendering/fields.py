@@ -115,7 +115,7 @@ class FieldCache:
         visible: [slots, TILE, TILE, layers] int16, 0 to FULL, snapped.
         edges: the layers' own light at pixels with 0 < visible < FULL: of pixel (x, y) of the tile in a slot
             it is edges.light[e, :, y, x] with e = edges.homes[slot], and none where e is -1.
-        generation: goes up whenever tiles are worked out, which others may have given way to.
+        generation: goes up whenever tiles are worked out, give way or are forgotten.
     """
 
     def __init__(self, model: LayeredAtlas, budget_bytes: int = BUDGET_BYTES):
@@ -280,6 +280,7 @@ class FieldCache:
         self._free += frame.slots[dropped].tolist()
         self.edges.release(frame.slots[dropped])
         frame.slots[dropped] = -1
+        self.generation += bool(dropped.any())
 
     # -- values ------------------------------------------------------------------------------------------
 
@@ -369,6 +370,9 @@ def lattice_bounds(model: LayeredAtlas, size: FrameSize) -> TileBounds:
     grid, tiles = model.geometry.grid, size.columns * size.rows
     factors = (grid.working_width / size.width, grid.working_height / size.height)
     steps = [max(1, int(np.ceil(TILE * factor / LATTICE_PX))) for factor in factors]
+    if max(steps) > TILE:
+        # So small a picture has few tiles, and working them out takes fewer points than such a lattice.
+        return TileBounds.unknown(tiles, model.layer_count)
     x, y = (np.arange(step + 1) * (TILE / step) for step in steps)
     offsets = np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2)
     places = (size.corners(np.arange(tiles))[:, None] + offsets) * factors

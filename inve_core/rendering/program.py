@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from functools import cached_property
 
 import numpy as np
@@ -12,11 +13,12 @@ from msgspec.structs import replace
 
 from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
+from inve_core.rendering.cells import CellGrid, cell_grids
 from inve_core.rendering.chains import LineMapper, MappedLine
 from inve_core.rendering.edit_rows import Placed, edit_rows, flattened
 from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
 from inve_core.rendering.painting import Work
-from inve_core.rendering.table import CellGrid, PaintTable, build_table, cell_grids
+from inve_core.rendering.table import PaintTable, build_table
 
 PROGRAMS_KNOWN = 4
 WORKS_KNOWN = 1024
@@ -104,7 +106,7 @@ class TableStep:
         # An edit's tiles are found with a table for common pixels; where they hold larger ones, once more.
         exponent = self.spans.get(size)
         if exponent is None:
-            exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
+            exponent = exponent_of(float(np.median(fields.bounds(size).footprint)))
         table, active = self._active(fields, size, tiles, exponent)
         kept = active.any(1)
         tiles, active = tiles[kept], active[kept]
@@ -130,7 +132,7 @@ class TableStep:
             for k in table.layers:
                 reached = table.reaches(k, bounds.low[tiles, k], bounds.high[tiles, k])
                 active[:, k] = reached & bounds.seen[tiles, k]
-            needed = _exponent(float(bounds.footprint[tiles][active].max(initial=0.0)))
+            needed = exponent_of(float(bounds.footprint[tiles][active].max(initial=0.0)))
             if needed <= exponent:
                 self.spans[size] = exponent
                 return table, active
@@ -164,7 +166,8 @@ class TableStep:
 Step = TableStep | TextureStep
 
 
-def _exponent(footprint_px: float) -> int:
+def exponent_of(footprint_px: float) -> int:
+    """Of the smallest tables that hold for pixels that span so many atlas pixels."""
     smallest = 2.0**SMALLEST_FOOTPRINT
     return min(LARGEST_FOOTPRINT, math.ceil(math.log2(max(footprint_px, smallest)) - 1e-6))
 
@@ -220,6 +223,8 @@ class Programs:
             lines, rows = self._map(edits), edit_rows(edits, places)
             return TableStep(layers, self._grids, edits, places, lines, rows, {})
         count = len(below.edits)
+        if count == len(edits):
+            return replaced(below, layers=layers)
         lines = below.lines + self._map(edits[count:])
         rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
         return TableStep(layers, self._grids, edits, places, lines, rows, below.tables(), dict(below.spans))

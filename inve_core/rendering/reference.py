@@ -62,7 +62,7 @@ def paint_frame(
             chain = strokes.chain_of_edit(model, edit)
             k = chain.layer
             # Strokes of a layer that is itself blended meet that layer alone.
-            beneath = top[k] + painted[k] * (1 - top[k][..., 3:]) if layer.blend == "over" else top[k]
+            beneath = top[k] + left(painted[k], top[k][..., 3:]) if layer.blend == "over" else top[k]
             cover = coverage(chain, uv[k], area[k]).view(plate.shape[:2])
             if isinstance(edit, Adjustment):
                 colour = torch.cat((adjust(beneath, edit), torch.ones_like(beneath[..., :1])), -1)
@@ -111,14 +111,19 @@ def lay(blend: str, paint: Tensor, beneath: Tensor, rest: Tensor) -> Tensor:
     """Lay paint that meets what is beneath it over the rest, [..., 4] premultiplied each."""
     rgb, alpha, b, solid = paint[..., :3], paint[..., 3:], beneath[..., :3], beneath[..., 3:]
     if blend == "erase":
-        return torch.where(alpha < 1, rest * (1 - alpha), torch.zeros_like(rest))
+        return left(rest, alpha)
     if blend == "add":
         rgb = rgb + alpha * b
     elif blend == "multiply":
         rgb = rgb * (1 - solid) + rgb * b
     elif blend == "screen":
         rgb = alpha * b + rgb * (1 - b.minimum(solid))
-    return torch.cat((rgb, alpha), -1) + rest * (1 - alpha)
+    return torch.cat((rgb, alpha), -1) + left(rest, alpha)
+
+
+def left(rest: Tensor, alpha: Tensor) -> Tensor:
+    """What is left of colours [..., 4] under paint of an alpha [..., 1]; nothing where that hides them."""
+    return torch.where(alpha < 1, rest * (1 - alpha), torch.zeros_like(rest))
 
 
 def coverage(chain: strokes.Chain, uv: Tensor, area: Tensor) -> Tensor:

@@ -153,7 +153,8 @@ class Renderer:
         if self.on_gpu and stack.rendered:
             # All tiles at once take a GPU less time than to find out which of them are wanted.
             self.fields.bake([size])
-        steps = self._programs.steps(stack, apart=layers)
+        # Overscan is passed through, and it may be all that there is.
+        steps = self._programs.steps(stack, apart=layers) if canvas.width and canvas.height else []
         if self.on_gpu and not layers:
             pixels, touched = self._paint_on_gpu(steps, size, window, plate, frame, scale, whole)
             return Rendered(replace(plate, pixels=pixels), (), touched)
@@ -184,6 +185,8 @@ class Renderer:
             PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         _, height, width, _ = plates.shape
+        if not len(frames):
+            return plates.clone()
         sizes = [FrameSize(frame_index(self.model, frame), width, height) for frame in frames]
         steps = self._programs.steps(stack, apart=False)
         window = Window(0, 0, width, height)
@@ -203,7 +206,8 @@ class Renderer:
 
         Raises:
             EditError: no such video layer.
-            PointError: the shot has no such frame.
+            MediaError: a texture cannot be read.
+            PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         names = self.model.geometry.video_layers
         if video_layer not in names:
@@ -211,7 +215,8 @@ class Renderer:
                 f"video_layer must be one of {', '.join(names)}, got {video_layer!r}; use one of these."
             )
         t = None if frame is None else frame_index(self.model, frame)
-        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge, t)
+        steps = self._programs.steps(stack, apart=False) if stack else []
+        return atlas_picture(self.textures, names.index(video_layer), steps, long_edge, t)
 
     # -- on the host's pictures --------------------------------------------------------------------------
 

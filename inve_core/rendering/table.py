@@ -5,25 +5,22 @@ cell's entries in the order of the edits, keeps the distance to the nearest segm
 edit over what it has so far. How many edits there are elsewhere does not matter to it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inve_core.model import LayeredAtlas
+from inve_core.rendering.cells import CellGrid, Ints, Occupied, Reached
 from inve_core.rendering.chains import (
     END,
     SCALE,
     SEGMENT_FLOATS,
     SPREAD,
     START,
-    TO_DRAWN,
     WIDTHS,
     MappedLine,
 )
@@ -39,17 +36,11 @@ from inve_core.rendering.edit_rows import (
     TAPERED,
     VIDEO_LAYER,
 )
+from inve_core.rendering.thinning import SLACK_PX, Tapered, nearness, thinned
 
 Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
-CELL_PX = 8.0
-MOST_CELLS_A_SIDE = 1024
-# Room around a video layer's box, as a share of its size; what lies further off counts to the border's cells.
-MARGIN = 0.25
-# Rounding must not move a segment out of a cell that a pixel finds it from.
-SLACK_PX = 0.01
-# From this reach on, in cells, it pays to leave out segments that are nowhere the nearest.
+# From this reach on, in cells, it pays to leave out segments that matter nowhere in the cell.
 WIDE_CELLS = 2.0
 
 # So many parts of what is known of a table's cells are gone through before they are counted anew.
@@ -61,74 +52,6 @@ EDIT_SHIFT, SOLID, LAST = 2, 2, 1
 # A segment that is nowhere near anything, for cells deep inside an outline.
 NO_SEGMENT = 0
 FAR_AWAY_PX = 1e6
-
-
-@dataclass(frozen=True)
-class CellGrid:
-    """The cells of one video layer; a place outside counts to the nearest."""
-
-    x0: float
-    y0: float
-    cell: float
-    columns: int
-    rows: int
-    first: int  # its first cell among those of all layers
-
-    @property
-    def cells(self) -> int:
-        """Number of cells."""
-        return self.columns * self.rows
-
-    def column(self, u: npt.NDArray) -> Ints:
-        """Columns of atlas positions."""
-        return np.clip(np.floor((u - self.x0) / self.cell), 0, self.columns - 1).astype(np.int64)
-
-    def row(self, v: npt.NDArray) -> Ints:
-        """Rows of atlas positions."""
-        return np.clip(np.floor((v - self.y0) / self.cell), 0, self.rows - 1).astype(np.int64)
-
-
-def cell_grids(model: LayeredAtlas) -> tuple[CellGrid, ...]:
-    """Cells over each video layer's box and some room around it."""
-    grids: list[CellGrid] = []
-    for box in model.geometry.boxes:
-        extent = box.size * (1 + 2 * MARGIN)
-        cell = max(CELL_PX, extent / MOST_CELLS_A_SIDE)
-        side = max(1, math.ceil(extent / cell))
-        first = grids[-1].first + grids[-1].cells if grids else 0
-        grids.append(
-            CellGrid(box.x0 - MARGIN * box.size, box.y0 - MARGIN * box.size, cell, side, side, first)
-        )
-    return tuple(grids)
-
-
-class Reached(NamedTuple):
-    """Which cells of a rectangle of a grid some edits reach into.
-
-    Attributes:
-        column, row: its first cell.
-        sums: [rows + 1, columns + 1] int32, how many of the cells above and left of each corner.
-    """
-
-    column: int
-    row: int
-    sums: npt.NDArray[np.int32]
-
-    @classmethod
-    def by(cls, cells: npt.NDArray[np.bool_], column: int = 0, row: int = 0) -> "Reached":
-        """Of a rectangle [rows, columns] whose first cell is given."""
-        sums = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), np.int32)
-        np.cumsum(cells, 0, out=sums[1:, 1:])
-        np.cumsum(sums[1:, 1:], 1, out=sums[1:, 1:])
-        return cls(column, row, sums)
-
-    def within(self, x0: Ints, x1: Ints, y0: Ints, y1: Ints) -> npt.NDArray[np.bool_]:
-        """Whether there is one in boxes of cells, from the first to before the last, [n] each."""
-        bottom, right = self.sums.shape[0] - 1, self.sums.shape[1] - 1
-        # `clip` takes several times as long for so few.
-        x0, x1 = (np.minimum(np.maximum(x - self.column, 0), right) for x in (x0, x1))
-        y0, y1 = (np.minimum(np.maximum(y - self.row, 0), bottom) for y in (y0, y1))
-        return self.sums[y1, x1] - self.sums[y0, x1] - self.sums[y1, x0] + self.sums[y0, x0] > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +75,7 @@ class PaintTable:
     entries: npt.NDArray[np.int32]
     _copies: dict[tuple[str, torch.device], tuple[Tensor, ...]] = field(default_factory=dict, init=False)
     # By video layer; together they are all cells that have entries.
-    _reached: dict[int, tuple[Reached, ...]] = field(default_factory=dict, init=False)
+    _occupied: dict[int, tuple[Occupied, ...]] = field(default_factory=dict, init=False)
 
     @cached_property
     def layers(self) -> tuple[int, ...]:
@@ -194,17 +117,17 @@ class PaintTable:
     def reaches(self, layer: int, low: Floats, high: Floats) -> npt.NDArray[np.bool_]:
         """Whether boxes of atlas pixels, corners [n, 2], hold a cell that some edit reaches into."""
         grid = self.grids[layer]
-        if layer not in self._reached:
+        if layer not in self._occupied:
             starts = self.starts[grid.first : grid.first + grid.cells + 1]
             cells = (starts[1:] > starts[:-1]).reshape(grid.rows, grid.columns)
-            self._reached[layer] = (Reached.by(cells),)
+            self._occupied[layer] = (Occupied.by(cells),)
         x0, x1 = grid.column(low[:, 0]), grid.column(high[:, 0]) + 1
         y0, y1 = grid.row(low[:, 1]), grid.row(high[:, 1]) + 1
-        return np.any([one.within(x0, x1, y0, y1) for one in self._reached[layer]], 0)
+        return np.any([one.within(x0, x1, y0, y1) for one in self._occupied[layer]], 0)
 
     def _extend(self, below: "PaintTable", cells: npt.NDArray[np.integer]) -> None:
         """Know what a table of the first edits knows of its cells, and those [n] of what was added to it."""
-        for layer, known in below._reached.items():
+        for layer, known in below._occupied.items():
             # To count all cells anew takes longer than a stroke should, to go through many parts as well.
             if len(known) > MOST_PARTS:
                 continue
@@ -216,8 +139,8 @@ class PaintTable:
                 row, column = row - first_row, column - first_column
                 part = np.zeros((int(row.max()) + 1, int(column.max()) + 1), bool)
                 part[row, column] = True
-                known = (*known, Reached.by(part, first_column, first_row))
-            self._reached[layer] = known
+                known = (*known, Occupied.by(part, first_column, first_row))
+            self._occupied[layer] = known
 
     def on(self, device: torch.device) -> tuple[Tensor, ...]:
         """Edits, segments, starts and entries on a device; copied there once."""
@@ -284,7 +207,9 @@ def build_table(
     for layer, grid in enumerate(grids):
         own = np.flatnonzero(rows[owner, VIDEO_LAYER] == layer)
         if len(own):
-            parts.append(_layer_entries(grid, segments, own + had_segments, owner[own], reach[own], rows))
+            parts.append(
+                _layer_entries(grid, segments, own + had_segments, owner[own], reach[own], rows, footprint_px)
+            )
     cells, numbers, edits = (np.concatenate(part) for part in zip(*parts, strict=True))
     # A stable sort keeps an edit's segments in their order.
     order = np.argsort(cells * (len(lines) + 1) + (edits >> EDIT_SHIFT), kind="stable")
@@ -304,30 +229,38 @@ def build_table(
 
 
 def _layer_entries(
-    grid: CellGrid, segments: Floats, own: Ints, owner: Ints, reach: Floats, edit_rows: Floats
+    grid: CellGrid,
+    segments: Floats,
+    own: Ints,
+    owner: Ints,
+    reach: Floats,
+    edit_rows: Floats,
+    footprint_px: float,
 ) -> tuple[Ints, Ints, Ints]:
     """Cells, segments and edits (shifted) of one video layer's segments `own`.
 
     Args:
         owner, reach: [own] the edit of each, and how far it reaches in drawn pixels.
         edit_rows: of all edits.
+        footprint_px: as `build_table`.
     """
     rows, closed = segments[own], edit_rows[:, CLOSED] > 0
     span = reach[:, None] * rows[:, SPREAD : SPREAD + 2] + SLACK_PX
     low = np.minimum(rows[:, START : START + 2], rows[:, END : END + 2]) - span
     high = np.maximum(rows[:, START : START + 2], rows[:, END : END + 2]) + span
-    x0, x1 = grid.column(low[:, 0]), grid.column(high[:, 0])
-    y0, y1 = grid.row(low[:, 1]), grid.row(high[:, 1])
+    reached = Reached(
+        (grid.column(low[:, 0]), grid.column(high[:, 0])), (grid.row(low[:, 1]), grid.row(high[:, 1])), owner
+    )
     wide = reach * rows[:, SPREAD : SPREAD + 2].max(1) > WIDE_CELLS * grid.cell
-    # Of a tapered line the nearest segment is not always the one that covers most.
-    wide &= edit_rows[owner, TAPERED] == 0
-    cells, sources = _expand(grid, x0, x1, y0, y1, np.flatnonzero(~wide))
-    parts = [(cells, own[sources], owner[sources])]
-    for edit in np.unique(owner[wide]):
-        cells, sources = _expand(grid, x0, x1, y0, y1, np.flatnonzero(wide & (owner == edit)))
-        kept = _can_be_nearest(grid, cells, rows[sources])
-        parts.append((cells[kept], own[sources[kept]], owner[sources[kept]]))
-    cells, numbers, edits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    tapered = edit_rows[owner, TAPERED] > 0
+    taper = Tapered.of(rows, edit_rows[owner], footprint_px)
+    found = [
+        reached.cells(grid, np.flatnonzero(~wide)),
+        thinned(grid, reached, rows, np.flatnonzero(wide & ~tapered), nearness),
+        thinned(grid, reached, rows, np.flatnonzero(wide & tapered), taper.cover),
+    ]
+    cells, sources = (np.concatenate(part) for part in zip(*found, strict=True))
+    numbers, edits = own[sources], owner[sources]
     outlines = [
         _outline_entries(
             grid, segments, own[owner == edit], int(edit), cells[edits == edit], numbers[edits == edit]
@@ -338,42 +271,6 @@ def _layer_entries(
     outlines.append((cells[lines], numbers[lines], edits[lines] << EDIT_SHIFT))
     cells, numbers, edits = (np.concatenate(part) for part in zip(*outlines, strict=True))
     return grid.first + cells, numbers, edits
-
-
-def _expand(grid: CellGrid, x0: Ints, x1: Ints, y0: Ints, y1: Ints, which: Ints) -> tuple[Ints, Ints]:
-    """Every cell of boxes of cells, and the box that it belongs to."""
-    across = x1[which] - x0[which] + 1
-    counts = across * (y1[which] - y0[which] + 1)
-    sources = np.repeat(np.arange(len(which)), counts)
-    place = np.arange(len(sources)) - np.repeat(np.cumsum(counts) - counts, counts)
-    column = x0[which][sources] + place % across[sources]
-    row = y0[which][sources] + place // across[sources]
-    return row * grid.columns + column, which[sources]
-
-
-def _can_be_nearest(grid: CellGrid, cells: Ints, rows: Floats) -> npt.NDArray[np.bool_]:
-    """Which (cell, segment) pairs of one edit may hold the nearest segment of a place in the cell.
-
-    A segment that is further from all of the cell than some other one is at most cannot.
-    """
-    row, column = np.divmod(cells, grid.columns)
-    centre = np.stack((grid.x0 + (column + 0.5) * grid.cell, grid.y0 + (row + 0.5) * grid.cell), 1)
-    start, end = rows[:, START : START + 2], rows[:, END : END + 2]
-    # The largest and the smallest stretch of the way back to the drawn frame.
-    to_drawn = rows[:, TO_DRAWN : TO_DRAWN + 4].astype(np.float64)
-    total, area = (to_drawn**2).sum(1), rows[:, SCALE].astype(np.float64) ** 2
-    largest = np.sqrt((total + np.sqrt(np.maximum(total**2 - 4 * area**2, 0))) / 2)
-    smallest = area / np.maximum(largest, 1e-12)
-    apart = np.hypot(*(centre - (start + end) / 2).T)
-    half = np.hypot(*(end - start).T) / 2
-    corner = grid.cell * math.sqrt(0.5) + SLACK_PX
-    least = np.maximum(apart - half - corner, 0) * smallest
-    most = (np.maximum(apart - half, 0) + half + corner) * largest
-    nearest = np.full(grid.cells, np.inf)
-    np.minimum.at(nearest, cells, most)
-    # Cells at the border stand for all that lies beyond, of which their middle says nothing.
-    border = (row == 0) | (column == 0) | (row == grid.rows - 1) | (column == grid.columns - 1)
-    return (least <= nearest[cells]) | border
 
 
 def _outline_entries(

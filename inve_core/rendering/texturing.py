@@ -25,6 +25,7 @@ from inve_core.rendering.painting import FAINTEST
 from inve_core.rendering.pinning import Motion, track_placement
 from inve_core.rendering.placements import Floats, Placement, projected
 from inve_core.rendering.surfaces import Surface, surface_on_atlas, surface_on_frame
+from inve_core.source import FileStamp
 from inve_core.tracking import frame_index, layer_index, layer_under
 
 PYRAMID_BYTES = 1 << 30
@@ -96,7 +97,7 @@ class TexturePainter:
         self.texture_path = texture_path
         self._surfaces: BoundedCache[Texture, Surface] = BoundedCache(PLACE_BYTES)
         self._pinned: BoundedCache[Texture, Pinned] = BoundedCache(PLACE_BYTES)
-        self._pyramids: BoundedCache[str, textures.TexturePyramid] = BoundedCache(pyramid_bytes)
+        self._pyramids: BoundedCache[FileStamp, textures.TexturePyramid] = BoundedCache(pyramid_bytes)
 
     def patches(self, edit: Texture, size: FrameSize) -> Iterator[Patch]:
         """What an edit does on a frame, some tiles at a time; nothing where it touches none.
@@ -141,18 +142,18 @@ class TexturePainter:
         return self._surfaces.get(_place_of(edit), build)
 
     def surface_colour(self, edit: Texture, surface: Surface, uv: Tensor, area: Tensor) -> Tensor:
-        """Premultiplied RGBA [n, 4] of a texture at atlas positions, for square pixels that lie in the atlas.
+        """Premultiplied RGBA [n, 4] of a texture, its opacity included, at some atlas positions.
 
         Args:
             uv: [n, 2] atlas pixels.
-            area: [n], of a pixel, in atlas pixels.
+            area: [n], of a pixel, which is a square in the atlas, in atlas pixels.
         """
         half = area.sqrt() / 2
         none = torch.zeros_like(half)
         right, down = torch.stack((half, none), 1), torch.stack((none, half), 1)
         place = [self._share(edit, surface, uv + step) for step in (right, -right, down, -down)]
         jacobian = torch.stack((place[0] - place[1], place[2] - place[3]), -1)
-        return self._paint(edit, self._share(edit, surface, uv), jacobian)
+        return self._paint(edit, self._share(edit, surface, uv), jacobian) * edit.opacity
 
     # -- where it lies -----------------------------------------------------------------------------------
 
@@ -180,10 +181,17 @@ class TexturePainter:
         return Patch(tiles, colour, shown, layer, in_front)
 
     def _paint(self, edit: Texture, place: Tensor, jacobian: Tensor) -> Tensor:
-        def build() -> textures.TexturePyramid:
-            return textures.TexturePyramid(read_texture(self.texture_path(edit.image)), self.model.device)
+        path = self.texture_path(edit.image)
+        try:
+            stamp = FileStamp.of(str(path))
+        except OSError:
+            # Reading it says what is wrong.
+            stamp = FileStamp(str(path), 0, 0)
 
-        return textures.paint(self._pyramids.get(edit.image, build), place, jacobian)
+        def build() -> textures.TexturePyramid:
+            return textures.TexturePyramid(read_texture(path), self.model.device)
+
+        return textures.paint(self._pyramids.get(stamp, build), place, jacobian)
 
     def _to_drawn(self, edit: Texture, t: int) -> Floats | None:
         """[3, 3] picture pixels of frame index t to drawn ones; None where no homography says it."""

@@ -41,6 +41,12 @@ def blended(blend, paint, alpha, beneath, solid):
 
 
 @triton.jit
+def rest(below, alpha):
+    """As `blending.rest`, of one channel."""
+    return tl.where(alpha < 1.0, below * (1.0 - alpha), 0.0)
+
+
+@triton.jit
 def _within(values, limit):
     """Kept within limits; what is no number stays none."""
     values = tl.where(values > limit, limit, values)

@@ -18,7 +18,7 @@ from inve_core.rendering import blending, chains, edit_rows, table
 from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE
 from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
 from inve_core.rendering.table import PaintTable
-from inve_core.rendering.triton_colour import blended, blended_layer, finite_in_half, graded
+from inve_core.rendering.triton_colour import blended, blended_layer, finite_in_half, graded, rest
 
 # Pixels of a program, which is one warp.
 WIDE, TALL = 8, 4
@@ -339,11 +339,10 @@ def _paint(
                     top_r, top_g, top_b, top_a, below_r, below_g, below_b, below_a,
                     layer_opacity, layer_blend, EFFECTS,
                 )  # fmt: skip
-                through = 1.0 - part_a
-                below_r = tl.where(merged, part_r + below_r * through, below_r)
-                below_g = tl.where(merged, part_g + below_g * through, below_g)
-                below_b = tl.where(merged, part_b + below_b * through, below_b)
-                below_a = tl.where(merged & (keeps == 0), part_a + below_a * through, below_a)
+                below_r = tl.where(merged, part_r + rest(below_r, part_a), below_r)
+                below_g = tl.where(merged, part_g + rest(below_g, part_a), below_g)
+                below_b = tl.where(merged, part_b + rest(below_b, part_a), below_b)
+                below_a = tl.where(merged & (keeps == 0), part_a + rest(below_a, part_a), below_a)
                 top_r = tl.where(merged, 0.0, top_r)
                 top_g = tl.where(merged, 0.0, top_g)
                 top_b = tl.where(merged, 0.0, top_b)
@@ -356,21 +355,19 @@ def _paint(
                 laid_a = tl.load(edit + _COLOUR + 3, mask=hit, other=0.0)
                 adjusts = tl.load(edit + _ADJUSTS, mask=hit, other=0.0) > 0
                 next_blend = tl.load(edit + _LAYER_BLEND, mask=hit, other=0.0)
-                through = 1.0 - laid_a * cover
-                erased = zero > 1.0
+                covered = laid_a * cover
                 if EFFECTS:
                     # Strokes of a layer that is itself blended meet that layer alone.
                     alone = next_blend != 0
-                    r = tl.where(alone, top_r, top_r + below_r * (1.0 - top_a))
-                    g = tl.where(alone, top_g, top_g + below_g * (1.0 - top_a))
-                    b = tl.where(alone, top_b, top_b + below_b * (1.0 - top_a))
-                    a = tl.where(alone, top_a, top_a + below_a * (1.0 - top_a))
+                    r = tl.where(alone, top_r, top_r + rest(below_r, top_a))
+                    g = tl.where(alone, top_g, top_g + rest(below_g, top_a))
+                    b = tl.where(alone, top_b, top_b + rest(below_b, top_a))
+                    a = tl.where(alone, top_a, top_a + rest(below_a, top_a))
                     blend = tl.load(edit + _BLEND, mask=hit, other=0.0)
                     laid_r = blended(blend, laid_r, laid_a, r, a)
                     laid_g = blended(blend, laid_g, laid_a, g, a)
                     laid_b = blended(blend, laid_b, laid_a, b, a)
                     erases = blend == _ERASE
-                    erased = hit & erases & (laid_a * cover >= 1.0)
                     laid_r = tl.where(erases, 0.0, laid_r)
                     laid_g = tl.where(erases, 0.0, laid_g)
                     laid_b = tl.where(erases, 0.0, laid_b)
@@ -381,15 +378,10 @@ def _paint(
                         laid_g = tl.where(adjusts, new_g, laid_g)
                         laid_b = tl.where(adjusts, new_b, laid_b)
                 # Where nothing is laid even NaN stays out.
-                top_r = tl.where(hit, laid_r * cover + top_r * through, top_r)
-                top_g = tl.where(hit, laid_g * cover + top_g * through, top_g)
-                top_b = tl.where(hit, laid_b * cover + top_b * through, top_b)
-                top_a = tl.where(hit, laid_a * cover + top_a * through, top_a)
-                if EFFECTS:
-                    top_r = tl.where(erased, 0.0, top_r)
-                    top_g = tl.where(erased, 0.0, top_g)
-                    top_b = tl.where(erased, 0.0, top_b)
-                    top_a = tl.where(erased, 0.0, top_a)
+                top_r = tl.where(hit, laid_r * cover + rest(top_r, covered), top_r)
+                top_g = tl.where(hit, laid_g * cover + rest(top_g, covered), top_g)
+                top_b = tl.where(hit, laid_b * cover + rest(top_b, covered), top_b)
+                top_a = tl.where(hit, laid_a * cover + rest(top_a, covered), top_a)
                 layer_opacity = tl.where(
                     hit, tl.load(edit + _LAYER_OPACITY, mask=hit, other=0.0), layer_opacity
                 )
@@ -406,10 +398,9 @@ def _paint(
             top_r, top_g, top_b, top_a, below_r, below_g, below_b, below_a,
             layer_opacity, layer_blend, EFFECTS,
         )  # fmt: skip
-        through = 1.0 - part_a
-        new_r = part_r + below_r * through
-        new_g = part_g + below_g * through
-        new_b = part_b + below_b * through
+        new_r = part_r + rest(below_r, part_a)
+        new_g = part_g + rest(below_g, part_a)
+        new_b = part_b + rest(below_b, part_a)
         if WANTS_PAINTED:
             # As `blending.lay_over` has it where alpha stays as it is.
             clear = merged & keeps & ((tl.abs(below_a - 1.0) <= _OPAQUE_WITHIN) == 0)
@@ -420,7 +411,7 @@ def _paint(
         below_r = tl.where(merged, new_r, below_r)
         below_g = tl.where(merged, new_g, below_g)
         below_b = tl.where(merged, new_b, below_b)
-        below_a = tl.where(merged & (keeps == 0), part_a + below_a * through, below_a)
+        below_a = tl.where(merged & (keeps == 0), part_a + rest(below_a, part_a), below_a)
         changed = (changed | merged) & inside
         kind = pixels.dtype.element_ty
         if kind == tl.float16:

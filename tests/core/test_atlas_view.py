@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from random_edits import random_stack
 
 from inve_core.coordinates import pixel_centres
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture
 from inve_core.errors import EditError, PointError
-from inve_core.rendering import Renderer
+from inve_core.rendering import Renderer, reference, strokes
+from inve_core.rendering.adjustments import adjust
 from inve_core.rendering.atlas_view import DIMMED, part_in_frame
+from inve_core.rendering.edit_rows import targeted
+from inve_core.rendering.fields import pixel_area
+from inve_core.rendering.painting import FAINTEST
 
 DRAWN = 1004
 SIDE = 512
@@ -90,6 +95,81 @@ def test_a_tracked_texture_lies_where_it_was_placed(renderer, shot, middle, tmp_
     assert views[0][row, column].tolist() == pytest.approx([0, 1, 0, 1], abs=2e-3)
     assert np.array_equal(views[0], views[1])
     assert np.array_equal(views[0], views[2])
+
+
+def by_edit(shot, layer: int, stack: EditStack, below: torch.Tensor) -> torch.Tensor:
+    """What the edits of a stack's lines make of atlas colours [side, side, 4]: one by one on every pixel."""
+    side = len(below)
+    uv = shot.model.geometry.boxes[layer].from_unit(pixel_centres(side, side) / side)
+    area, below = pixel_area(uv).view(-1), below.view(-1, 4)
+    for edit_layer in stack.rendered:
+        top = torch.zeros_like(below)
+        for edit in targeted(edit_layer):
+            chain = strokes.chain_of_edit(shot.model, edit)
+            if chain.layer != layer:
+                continue
+            cover = reference.coverage(chain, uv.view(-1, 2), area)[:, None]
+            beneath = top + below * (1 - top[:, 3:]) if edit_layer.blend == "over" else top
+            if isinstance(edit, Adjustment):
+                colour = torch.cat((adjust(beneath, edit), torch.ones_like(cover)), 1)
+                laid = reference.lay("over", colour * cover * edit.opacity, beneath, top)
+            else:
+                colour = torch.tensor((*edit.color[:3], 1.0))
+                laid = reference.lay(edit.blend, colour * cover * edit.color[3], beneath, top)
+            top = torch.where(cover >= FAINTEST, laid, top)
+        result = reference.lay(edit_layer.blend, top * edit_layer.opacity, below, below)
+        if edit_layer.kind == "adjustment":
+            result[:, 3] = below[:, 3]
+        below = torch.where((top != 0).any(-1, keepdim=True), result, below)
+    return below.view(side, side, 4)
+
+
+class TestEveryKindOfEdit:
+    @pytest.mark.parametrize("layer", [0, 1])
+    @pytest.mark.parametrize("seed", [2, 3])
+    def test_blends_opacities_and_targets_are_those_of_a_frame(self, renderer, shot, layer, seed):
+        # A side that is no multiple of a tile's.
+        side, name = 150, shot.model.geometry.video_layers[layer]
+        stack = random_stack(seed, 160, 96)
+        plain = renderer.atlas(name, long_edge=side).pixels.astype(np.float32)
+        expected = by_edit(shot, layer, stack, torch.from_numpy(plain)).numpy()
+        assert (expected != plain).any(-1).mean() > 0.02
+        actual = renderer.atlas(name, stack, side).pixels.astype(np.float32)
+        # Half precision of what is below and of the result, and a coverage just at the faintest.
+        error = np.abs(actual - expected) / np.maximum(np.abs(expected), 1)
+        assert error.max() < 4 * FAINTEST
+        assert np.quantile(error, 0.999) < 2e-3
+
+    def test_what_is_erased_is_the_layer_alone(self, renderer, middle):
+        plain = renderer.atlas("foreground").pixels
+        wiped = EditStack(layers=(sketch(*middle, blend="erase"),))
+        assert np.array_equal(renderer.atlas("foreground", wiped).pixels, plain)
+
+    @pytest.mark.parametrize("opacity", [1.0, 0.5])
+    def test_a_texture_on_the_atlas_that_its_layer_names(self, renderer, tmp_path, opacity):
+        import cv2
+
+        cv2.imwrite(str(tmp_path / "white.png"), np.full((8, 8, 3), 255, np.uint8))
+        edit = Texture(
+            image=str(tmp_path / "white.png"), frame=DRAWN, x=0.5, y=0.5, width=0.2, height=0.2,
+            space="atlas", opacity=opacity,
+        )  # fmt: skip
+        stack = EditStack(layers=(EditLayer("t", "texture", (edit,), video_layer="background"),))
+        plain, edited = (renderer.atlas("background", stack).pixels[256, 256] for stack in (None, stack))
+        expected = opacity + plain.astype(float) * (1 - opacity)
+        assert edited.tolist() == pytest.approx(expected.tolist(), abs=2e-3)
+
+    def test_a_texture_outside_of_the_view_is_not_on_it(self, renderer, tmp_path):
+        import cv2
+
+        cv2.imwrite(str(tmp_path / "white.png"), np.full((8, 8, 3), 255, np.uint8))
+        edit = Texture(
+            image=str(tmp_path / "white.png"), frame=DRAWN, x=5.0, y=5.0, width=0.2, height=0.2,
+            space="atlas", video_layer="background",
+        )  # fmt: skip
+        stack = EditStack(layers=(EditLayer("t", "texture", (edit,)),))
+        plain, edited = (renderer.atlas("background", stack).pixels for stack in (None, stack))
+        assert np.array_equal(plain, edited)
 
 
 class TestPartOfAFrame:

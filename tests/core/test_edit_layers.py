@@ -11,6 +11,7 @@ from inve_core.edits import Adjustment, ColorDecision, EditLayer, EditStack, Str
 from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.rendering import Renderer, reference, strokes
 from inve_core.rendering.adjustments import adjust
+from inve_core.rendering.edit_rows import BLENDS
 from inve_core.rendering.fields import FrameSize
 from inve_core.rendering.painting import FAINTEST
 from inve_core.source import FileStamp, ShotSource
@@ -178,6 +179,18 @@ class TestBlends:
         for ours in (by_stroke, by_layer, by_opacity):
             assert torch.allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
+    @pytest.mark.parametrize("blend", BLENDS)
+    def test_what_is_transparent_leaves_the_very_bits(self, flat, blend):
+        """Of pixels that are infinite, too."""
+        plate = wild_plates(1)
+        plate[0, ::5, ::3] = torch.inf
+        clear = Stroke(**FILLED, color=(1.0, 1.0, 1.0, 0.0), blend=blend)
+        grade = Adjustment(**FILLED, exposure=1.0, opacity=0.0)
+        faint = Stroke(frame=FRAME, points=((80.0, 50.0),), width=4.0, color=(1.0, 1.0, 1.0, 1.0))
+        rendered = painted(flat, layer(clear, faint), layer(grade, name="g"), plates=plate)
+        alone = painted(flat, layer(faint), plates=plate)
+        assert torch.equal(rendered.view(torch.int32), alone.view(torch.int32))
+
     def test_multiplied_by_a_half_is_half(self, flat):
         plate = torch.rand(1, HEIGHT, WIDTH, 4)
         plate[..., 3] = 1
@@ -198,6 +211,41 @@ class TestBlends:
                       for c, how in ((0.25, "over"), (0.5, "multiply")))  # fmt: skip
         ours = painted(flat, layer(one, other, blend="add"), plates=plate)
         assert ours[0, 0, 0, :3].tolist() == [0.5 + 0.125] * 3
+
+
+class TestHiding:
+    """Opaque paint is what hot pixels are painted out with."""
+
+    PAINT = (0.3, 0.6, 0.9, 1.0)
+
+    @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+    @pytest.mark.parametrize("below", ["nothing", "an addition", "a layer", "a grade"])
+    def test_what_is_no_number(self, flat, value, below):
+        plate = wild_plates(1)
+        plate[0, ::5, ::3, :3] = value
+        glow = Stroke(**FILLED, color=(1.0, 0.5, 0.0, 0.5), blend="add")
+        opaque = Stroke(**FILLED, color=self.PAINT)
+        grade = Adjustment(**FILLED, exposure=1.0, gamma=1.1)
+        layers = {
+            "nothing": [layer(opaque)],
+            "an addition": [layer(glow, opaque)],
+            "a layer": [layer(glow), layer(opaque, name="b")],
+            "a grade": [layer(grade), layer(opaque, name="b")],
+        }[below]
+        stack, size = EditStack(layers=tuple(layers)), FrameSize(FRAME - 1001, WIDTH, HEIGHT)
+        slow = reference.paint_frame(flat.model, stack, size, plate[0], flat.textures)[0]
+        for rendered in (painted(flat, *layers, plates=plate)[0], slow):
+            assert torch.allclose(rendered, torch.tensor(self.PAINT).expand_as(rendered))
+
+    def test_but_not_where_it_shows_through(self, flat):
+        plate = torch.full((1, HEIGHT, WIDTH, 4), torch.inf)
+        faint = Stroke(**FILLED, color=(*self.PAINT[:3], 0.99))
+        assert painted(flat, layer(faint), plates=plate).isinf().all()
+
+
+def test_no_frames_are_none(renderer):
+    ours = renderer.render_on_device(random_stack(0, WIDTH, HEIGHT), [], wild_plates(1)[:0])
+    assert ours.shape == (0, HEIGHT, WIDTH, 4)
 
 
 class TestErasing:

@@ -1,5 +1,6 @@
 """Rendering: exact where nothing is touched, right where something is, rebuilt by `over` from its parts."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -302,6 +303,23 @@ class TestStack:
         assert np.array_equal(cut.pixels, whole[30:90, 50:120])
         with pytest.raises(EditError, match="outside"):
             renderer.render(stack, 1002, region=(500, 30, 70, 60))
+
+    @pytest.mark.parametrize("on_gpu", [False, True])
+    @pytest.mark.parametrize("layers", [False, True])
+    def test_a_region_in_the_overscan_is_passed_through(self, shot, logo, monkeypatch, layers, on_gpu):
+        plate = shot.source.read(1002)
+        spec = dataclasses.replace(plate.spec, data_window=(-40, -40, 240, 176))
+        pixels = np.random.default_rng(0).random((176, 240, 4)).astype(plate.pixels.dtype)
+        wide = Picture(spec, pixels, plate.metadata)
+        monkeypatch.setattr(type(shot.source), "read", lambda self, frame: wide)
+        renderer, stack = Renderer(shot.model, shot.source), self.mixed(shot, logo)
+        renderer.on_gpu = on_gpu
+        rendered = renderer.render(stack, 1002, region=(-40, -40, 30, 20), layers=layers)
+        assert rendered.touched == 0
+        assert np.array_equal(rendered.picture.pixels, pixels[:20, :30])
+        whole = renderer.render(stack, 1002, layers=layers)
+        assert [part.name for part in rendered.parts] == [part.name for part in whole.parts]
+        assert all(part.pixels.shape[:2] == (20, 30) and not part.pixels.any() for part in rendered.parts)
 
     def test_scale_makes_a_smaller_frame_with_the_edit_in_place(self, renderer, shot):
         stack = EditStack(

@@ -11,8 +11,9 @@ import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation u
 import pytest
 
 from inve_core.errors import MediaError
-from inve_core.media import read_texture, srgb_to_linear
+from inve_core.media import read_picture, read_texture, srgb_to_linear
 from inve_core.media.files import MAX_SIDE
+from inve_core.media.pictures import read_display_rgb
 
 GREY, ALPHA = 128, 64
 LIGHT = float(srgb_to_linear(GREY / 255))
@@ -115,6 +116,74 @@ def test_a_palette_with_transparency(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(3, 8, 2, b"\0\0\1", *palette))
     found = read_texture(tmp_path / "a.png")
     assert found[0] == pytest.approx(np.array([[0.2, 0, 0, 0.2], [0, LIGHT, 0, 1]]), abs=1e-3)
+
+
+def four_byte_pictures(alpha: int) -> dict[str, bytes]:
+    """Grey with an alpha in formats of which OpenImageIO does not say that their colour is straight."""
+    pixels = bytes((GREY, GREY, GREY, alpha)) * 16
+    head = struct.pack("<2I2H4I", 4, 4, 1, 32, 0, len(pixels), 0, 0) + bytes(8)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    masked = head[:12] + struct.pack("<I", 3) + head[16:] + masks + b"BGRs" + bytes(64)
+    icon = struct.pack("<I2i", 40, 4, 8) + head[8:] + pixels + bytes(16)
+    straight = png(6, 8, 4, b"\0" + pixels[:16])
+
+    def bitmap(header: bytes) -> bytes:
+        size = struct.pack("<I", len(header) + 4)
+        begin = 14 + len(header) + 4
+        return b"BM" + struct.pack("<3I", begin + len(pixels), 0, begin) + size + header + pixels
+
+    def icons(content: bytes) -> bytes:
+        entry = struct.pack("<4B2H2I", 4, 4, 0, 0, 1, 32, len(content), 22)
+        return struct.pack("<3H", 0, 1, 1) + entry + content
+
+    def surface(kind: tuple[object, ...], content: bytes) -> bytes:
+        begin = struct.pack("<7I", 124, 0x1007, 4, 4, 16, 0, 0) + bytes(44)
+        return (
+            b"DDS "
+            + begin
+            + struct.pack("<2I4s5I", 32, *kind)
+            + struct.pack("<5I", 0x1000, *[0] * 4)
+            + content
+        )
+
+    # One block: each alpha and colour is the first of its table, a colour of 5, 6 and 5 bits.
+    block = bytes((alpha, alpha, *[0] * 6)) + struct.pack(
+        "<2HI", *[GREY >> 3 | GREY >> 2 << 5 | GREY >> 3 << 11] * 2, 0
+    )
+    return {
+        "plain.bmp": bitmap(head),
+        "masked.bmp": bitmap(masked),
+        "bitmap.ico": icons(icon),
+        "png.ico": icons(straight),
+        "plain.dds": surface((0x41, b"", 32, 0xFF0000, 0xFF00, 0xFF, 0xFF000000), pixels),
+        "dxt5.dds": surface((4, b"DXT5", 0, 0, 0, 0, 0), block),
+    }
+
+
+@pytest.mark.parametrize("name", list(four_byte_pictures(ALPHA)))
+def test_straight_colour_of_which_the_reader_says_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(four_byte_pictures(ALPHA)[name])
+    # A block's colours are of 5 and 6 bits.
+    check(tmp_path / name, LIGHT * ALPHA / 255, ALPHA / 255, rel=0.1 if "dxt" in name else 2e-3)
+    plate = read_picture(tmp_path / name)
+    assert plate.pixels == pytest.approx(read_texture(tmp_path / name))
+    assert plate.display_rgb() == pytest.approx(read_display_rgb(tmp_path / name), rel=1e-3)
+
+
+def test_premultiplied_blocks_are_divided_by_the_reader(tmp_path: Path) -> None:
+    content = four_byte_pictures(2 * GREY - 1)["dxt5.dds"].replace(b"DXT5", b"DXT4")
+    half = content.replace(bytes((2 * GREY - 1,) * 2), bytes((GREY,) * 2))
+    grey = GREY >> 4
+    low = struct.pack("<2H", *[grey | grey << 6 | grey << 11] * 2)
+    (tmp_path / "a.dds").write_bytes(half[:-8] + low + half[-4:])
+    check(tmp_path / "a.dds", LIGHT * GREY / 255, GREY / 255, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["plain.bmp", "masked.bmp", "bitmap.ico"])
+def test_a_fourth_byte_that_is_never_set_is_no_alpha(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(four_byte_pictures(0)[name])
+    check(tmp_path / name, LIGHT, 1.0)
+    assert read_display_rgb(tmp_path / name) == pytest.approx(LIGHT, rel=2e-3)
 
 
 def test_one_bit_a_pixel(tmp_path: Path) -> None:

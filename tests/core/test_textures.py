@@ -1,6 +1,7 @@
 """Textures: placed as asked for, filtered as if supersampled, rendered on a learned shot."""
 
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from inve_core.edits import EditLayer, EditStack, Texture
-from inve_core.errors import PointError
+from inve_core.errors import MediaError, PointError
 from inve_core.media.pictures import read_texture
 from inve_core.rendering import Renderer
 from inve_core.rendering.bounded import BoundedCache
@@ -414,6 +415,19 @@ class TestRendered:
         over(renderer, msgspec.structs.replace(edit, opacity=0.3, flip="both", id="e1"))
         with pytest.raises(AssertionError, match="again"):
             over(renderer, msgspec.structs.replace(edit, x=42.0))
+
+    def test_a_file_that_was_replaced_is_read_again(self, renderer, tmp_path):
+        path = tmp_path / "a.png"
+        greens = []
+        for number, green in enumerate((255, 0)):
+            cv2.imwrite(str(path), np.full((20, 30, 3), (0, green, 0), np.uint8))
+            os.utime(path, ns=(number, number))
+            rendered = over(renderer, texture(image=str(path), tracking="point"))
+            greens.append(np.asarray(rendered)[80, 40, 1])
+        assert greens == pytest.approx([1.0, 0.0], abs=2e-3)
+        path.unlink()
+        with pytest.raises(MediaError, match=r"a\.png"):
+            over(renderer, texture(image=str(path), tracking="point"))
 
     def test_pyramids_are_bounded_by_bytes(self, shot, checker, tmp_path):
         renderer = Renderer(shot.model, shot.source)

@@ -12,6 +12,7 @@ import torch
 
 from inve_core.encodings.backends import GridBackend
 from inve_core.rendering import backends, edit_rows, painting, soft_pixels
+from inve_core.rendering.fields import FULL
 from inve_core.rendering.painting import Canvas, Work
 
 CPU = torch.device("cpu")
@@ -70,6 +71,20 @@ def check_half_precision_and_values_that_are_not_finite(kernel):
     assert torch.equal(finite, actual.pixels.isfinite())
     # A step of half precision just below one.
     assert relative_error(expected.pixels[finite], actual.pixels[finite]) <= 2**-10
+
+
+@pytest.mark.parametrize("effects", [False, True])
+def check_opaque_paint_hides_what_is_not_finite(kernel, effects):
+    case = backends.made_up_case(CPU, lines=12, tapers=False, effects=effects)
+    rows = case.edits.edits
+    rows[:, edit_rows.COLOUR + 3] = rows[:, edit_rows.LAYER_OPACITY] = 1
+    case.fields.visible[:] = FULL
+    plates = torch.full_like(case.plates, torch.inf)
+    expected, actual = (painted_by(paint, case, plates) for paint in (painting.paint, kernel.paint))
+    finite = expected.pixels.isfinite()
+    assert finite[expected.touched].any()
+    assert torch.equal(finite, actual.pixels.isfinite())
+    assert relative_error(expected.pixels[finite], actual.pixels[finite]) < ROUNDING
 
 
 def check_values_too_large_for_half_precision(kernel):
