@@ -82,9 +82,7 @@ def test_what_stays_is_the_same_object() -> None:
     assert third.layers[0].edits[0] is not second.layers[0].edits[0]
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"[", b"null", b'{"layers": 3}', b'{"layers": [], "x": 1}', b"\xff"]
-)
+@pytest.mark.parametrize("text", [b"", b"[", b"null", b'{"layers": 3}', b'{"layers": [], "x": 1}', b"\xff"])
 def test_what_is_no_stack_is_refused_as_ever(text: bytes) -> None:
     refusal = refused(text)
     assert refusal is not None
