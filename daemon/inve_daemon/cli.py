@@ -306,11 +306,17 @@ def keygen(words: tuple[str, ...]) -> None:
     raise click.UsageError(_LATER.format("keygen"))
 
 
-@cli.command("install-plugin", context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("words", nargs=-1)
-def install_plugin(words: tuple[str, ...]) -> None:
-    """Install the plugin for Nuke or Blender (comes later)."""
-    raise click.UsageError(_LATER.format("install-plugin"))
+@cli.command("install-plugin")
+@click.argument("host", type=click.Choice(["nuke", "blender"]))
+@click.option("--to", type=_FOLDER, help="A folder for add-ons; those of every Blender found by default.")
+@_json_option
+def install_plugin(host: str, to: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """Put the plugin for Nuke (comes later) or Blender where the host finds it."""
+    if host == "nuke":
+        raise click.UsageError(_LATER.format("install-plugin nuke"))
+    from inve_daemon.plugins import install_blender
+
+    return install_blender(to, say)
 
 
 def main() -> None:
