@@ -35,8 +35,7 @@ def install_blender(to: Path | None, say: Callable[[str], None]) -> dict[str, ob
 
     Args:
         to: a folder for add-ons; one called `addons` is taken for Blender 3.4 to 4.1's, any other for an
-        extension
-            repository's.
+            extension repository's.
         say: told what was done.
 
     Returns:
@@ -49,8 +48,7 @@ def install_blender(to: Path | None, say: Callable[[str], None]) -> dict[str, ob
     places = [Place(to, legacy=to.name == "addons")] if to is not None else list(find_places())
     if not places:
         raise CallError(
-            f"No Blender has left its folder in {user_folder()}; start Blender once, or name a "
-            f"folder with --to."
+            f"No Blender has left its folder in {user_folder()}; start Blender once, or name a folder with --to."
         )
     installed = []
     for place in places:
@@ -101,9 +99,8 @@ def find_zip(*, legacy: bool) -> Path:
         if found:
             return max(found, key=lambda path: path.stat().st_mtime)
     raise CallError(
-        "The Blender add-on's zip is not in this installation of inve; run `make plugins` in its "
-        "repository, and "
-        "install from there or install a wheel that was built after it."
+        "The Blender add-on's zip is not in this installation of inve; run `make plugins` in its repository, "
+        "and install from there or install a wheel that was built after it."
     )
 
 
@@ -126,8 +123,7 @@ def unpack(zip_path: Path, place: Place) -> Path:
             (new / NAME if place.legacy else new).rename(target)
     except OSError as error:
         raise StorageError(
-            f"The add-on cannot be put into {place.folder}: {error.strerror or error}; close "
-            f"Blender, or name another "
-            f"folder with --to."
+            f"The add-on cannot be put into {place.folder}: {error.strerror or error}; close Blender, or "
+            "name another folder with --to."
         ) from error
     return target
