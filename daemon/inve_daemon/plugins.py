@@ -48,7 +48,7 @@ def install_blender(to: Path | None, say: Callable[[str], None]) -> dict[str, ob
     places = [Place(to, legacy=to.name == "addons")] if to is not None else list(find_places())
     if not places:
         raise CallError(
-            f"No Blender has left its folder in {user_folder()}; start Blender once, or name a folder with --to."
+            f"No Blender has left its folder in {user_folder()}; start Blender once, or name one with --to."
         )
     installed = []
     for place in places:
