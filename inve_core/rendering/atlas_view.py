@@ -16,8 +16,9 @@ from inve_core.coordinates import Box, pixel_centres
 from inve_core.media.pictures import Picture, PictureSpec
 from inve_core.model import LOST_PX
 from inve_core.rendering.blending import lay_layer
+from inve_core.rendering.chains import NO_FRAME
 from inve_core.rendering.edges import scene_linear
-from inve_core.rendering.fields import FULL, TILE, FrameSize, pixel_area, tile_pixels
+from inve_core.rendering.fields import FULL, TILE, DrawnPixel, FrameSize, pixel_area, tile_pixels
 from inve_core.rendering.painting import TILES_A_CALL, Canvas, Work, paint
 from inve_core.rendering.program import Step, TableStep, TextureStep, exponent_of
 from inve_core.rendering.texturing import TexturePainter
@@ -27,6 +28,8 @@ SEEN_EVERY = 3  # Working pixels between the samples that tell which part of the
 SEEN_CELLS = 128
 # Points along a side at which it is found out whether a frame shows them; bilinear in between.
 FRAME_POINTS = 192
+# No tile of the view is one of a frame.
+NO_PIXEL = DrawnPixel(1.0, 1.0, 1.0)
 DIMMED = 0.25
 """Share of its alpha that is left to what a frame does not show."""
 
@@ -125,7 +128,7 @@ class _Tiles:
 
 def _lay_lines(step: TableStep, layer: int, box: Box, pixels: Tensor) -> None:
     """Paint strokes and adjustments on atlas colours [side, side, 4], premultiplied, in place."""
-    side = len(pixels)
+    side, layers = len(pixels), len(step.grids.atlas)
     size, pixel = FrameSize(0, side, side), box.size / side
     table = step.table(exponent_of(pixel))
     if layer not in table.layers:
@@ -137,12 +140,14 @@ def _lay_lines(step: TableStep, layer: int, box: Box, pixels: Tensor) -> None:
     for start in range(0, len(tiles), TILES_A_CALL):
         part = tiles[start : start + TILES_A_CALL]
         uv = box.from_unit(tile_pixels(size, part, pixels.device) / side)
-        visible = torch.full((len(part), TILE, TILE, len(step.grids)), FULL, dtype=torch.int16)
-        active = np.zeros((len(part), len(step.grids)), bool)
+        visible = torch.full((len(part), TILE, TILE, layers), FULL, dtype=torch.int16)
+        active = np.zeros((len(part), layers), bool)
         active[:, layer] = True
         places = np.column_stack((np.zeros(len(part), np.int64), size.corners(part)))
-        fields = _Tiles(uv[:, None].expand(-1, len(step.grids), -1, -1, -1), visible.to(uv.device))
-        paint(table, fields, Work(places, np.arange(len(part)), active), Canvas(pixels[None], touched))
+        fields = _Tiles(uv[:, None].expand(-1, layers, -1, -1, -1), visible.to(uv.device))
+        no_frames = np.full(len(part), NO_FRAME)
+        work = Work(places, np.arange(len(part)), active, no_frames, size.corners(part), NO_PIXEL)
+        paint(table, fields, work, Canvas(pixels[None], touched))
 
 
 def _lay_textures(painter: TexturePainter, step: TextureStep, layer: int, uv: Tensor, pixels: Tensor) -> None:

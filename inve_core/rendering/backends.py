@@ -2,8 +2,10 @@
 
 import functools
 import itertools
+import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +16,9 @@ from torch import Tensor
 from inve_core.edits import Adjustment, ColorDecision, EditLayer, Stroke
 from inve_core.encodings.backends import grid_backend
 from inve_core.rendering import chains, painting, soft_pixels, table
-from inve_core.rendering.cells import CellGrid
+from inve_core.rendering.cells import CellGrid, CellGrids, picture_cells
 from inve_core.rendering.edit_rows import BLENDS, edit_rows, flattened
-from inve_core.rendering.fields import FULL, TILE
+from inve_core.rendering.fields import FULL, TILE, DrawnPixel
 from inve_core.rendering.painting import Canvas, TileFields, Work
 from inve_core.rendering.soft_pixels import SoftPixels, SoftTiles
 from inve_core.rendering.table import PaintTable
@@ -113,9 +115,7 @@ def _painted_by(painter: Painter, case: "MadeUpCase") -> tuple[Canvas, Canvas]:
     now, touched = pixels.own.clone(), torch.zeros_like(pixels.shown, dtype=torch.bool)
     places = np.zeros_like(work.places)
     places[:, 0] = np.arange(len(work))
-    painter.paint(
-        edits, fields, Work(places, work.slots, work.active), Canvas(now, touched, None, pixels.rows)
-    )
+    painter.paint(edits, fields, replace(work, places=places), Canvas(now, touched, None, pixels.rows))
     painter.mix(pixels, plates, now, touched, canvases[1])
     return canvases[0], canvases[1]
 
@@ -137,6 +137,9 @@ class MadeUpCase(NamedTuple):
     soft: SoftTiles
 
 
+MADE_UP_FRAMES = (5, 7)
+
+
 def made_up_case(
     device: torch.device,
     layers: int = 2,
@@ -148,13 +151,18 @@ def made_up_case(
 ) -> MadeUpCase:
     """Lines and outlines on several video layers, and two pictures of a size that is no multiple of anything.
 
+    The pictures are two frames; of three edits one was drawn on the first, and one on neither of them.
+
     Args:
         tapers: some lines change their width and opacity.
         effects: there are outlines, adjustments and blends, not strokes laid over alone.
     """
     rng = np.random.default_rng(seed)
     height, width = 70, 101
-    grids = [CellGrid(4.0, 4.0, 8.0, 12, 10, 120 * k) for k in range(layers)]
+    atlas = tuple(CellGrid(4.0, 4.0, 8.0, 12, 10, 120 * k) for k in range(layers))
+    # A little more than the pictures, which are a part of frames of 128 pixels squared.
+    pixel = DrawnPixel(0.8, 0.9, math.sqrt(0.8 * 0.9))
+    grids = CellGrids(atlas, picture_cells(103, 116), 1.0)
     edits: list[Stroke | Adjustment] = []
     mapped = []
     for number in range(lines):
@@ -164,14 +172,20 @@ def made_up_case(
         edits.append(edit)
         count = len(drawn) if edit.closed else len(drawn) - 1
         turns = (np.eye(2) + rng.normal(0, 0.15, (count, 2, 2))).astype(np.float32)
-        ends = np.roll(drawn, -1, 0)[:count].astype(np.float32)
+        upright = np.tile(np.eye(2, dtype=np.float32), (count, 1, 1))
+        ends = np.roll(drawn, -1, 0)[:count]
         taper = np.column_stack(
             (edit.point_widths or np.ones(len(drawn)), edit.point_opacities or np.ones(len(drawn)))
         )
-        rows = chains.segment_rows(
-            drawn[:count].astype(np.float32), ends, turns, taper[:count], np.roll(taper, -1, 0)[:count]
-        )
-        mapped.append(chains.MappedLine(int(rng.integers(layers)), rows))
+        in_atlas, on_frame = (
+            chains.segment_rows(
+                (drawn * scale)[:count].astype(np.float32), (ends * scale).astype(np.float32), to_drawn,
+                taper[:count], np.roll(taper, -1, 0)[:count],
+            )
+            for to_drawn, scale in ((turns, 1.0), (upright, np.array((pixel.width, pixel.height))))
+        )  # fmt: skip
+        own = [(MADE_UP_FRAMES[0], on_frame), (MADE_UP_FRAMES[1] + 1, on_frame), (chains.NO_FRAME, None)]
+        mapped.append(chains.MappedLine(int(rng.integers(layers)), in_atlas, *own[number // 2 % 3]))
     parts = [tuple(edits[number] for number in range(lines) if number * 3 // lines == k) for k in range(3)]
     stack = [
         EditLayer(name="a", kind="sketch", edits=parts[0], blend="screen" if effects else "over"),
@@ -179,7 +193,7 @@ def made_up_case(
         EditLayer(name="c", kind="sketch", edits=parts[2]),
     ]
     rows = edit_rows(*flattened(stack))
-    made = table.build_table(tuple(grids), mapped, rows, 2.0)
+    made = table.build_table(grids, mapped, rows, 2.0)
 
     # Four tiles for each of two pictures, whose uv is the position, a little bent.
     corners = np.array([(x, y) for y in (0, TILE) for x in (0, TILE)])
@@ -199,7 +213,8 @@ def made_up_case(
     )
     # The pictures are a part of the frame, so that tiles stick out on every side.
     places = np.concatenate([np.column_stack((np.full(4, k), corners - (9, 5))) for k in range(2)])
-    work = Work(places, np.arange(8), np.ones((8, layers), bool))
+    frames, on_frames = np.repeat(MADE_UP_FRAMES, 4), np.concatenate((corners, corners))
+    work = Work(places, np.arange(8), np.ones((8, layers), bool), frames, on_frames, pixel)
     plates = torch.from_numpy(rng.random((2, height, width, 4), np.float32)).to(device)
     soft = ((fields.visible > 0) & (fields.visible < FULL)).any(-1).flatten(1).sum(1).cpu().numpy()
     light = torch.from_numpy(rng.normal(0, 0.3, (8, layers, TILE, TILE, 3)).astype(np.float16)).to(device)

@@ -1,4 +1,4 @@
-"""Cells of the atlas, and which of them a segment reaches into."""
+"""Cells of the atlases and of pictures, and which of them a segment reaches into."""
 
 import math
 from dataclasses import dataclass
@@ -15,18 +15,20 @@ CELL_PX = 8.0
 MOST_CELLS_A_SIDE = 1024
 # Room around a video layer's box, as a share of its size; what lies further off counts to the border's cells.
 MARGIN = 0.25
+# Along the longer side of a picture; there is one cell of room around it, since no pixel lies outside.
+PICTURE_CELLS = 64
 
 
 @dataclass(frozen=True)
 class CellGrid:
-    """The cells of one video layer; a place outside counts to the nearest."""
+    """The cells of one video layer's atlas or of a frame; a place outside counts to the nearest."""
 
     x0: float
     y0: float
     cell: float
     columns: int
     rows: int
-    first: int  # its first cell among those of all layers
+    first: int  # its first cell among those of all layers and frames
 
     @property
     def cells(self) -> int:
@@ -42,8 +44,33 @@ class CellGrid:
         return np.clip(np.floor((v - self.y0) / self.cell), 0, self.rows - 1).astype(np.int64)
 
 
-def cell_grids(model: LayeredAtlas) -> tuple[CellGrid, ...]:
-    """Cells over each video layer's box and some room around it."""
+class CellGrids(NamedTuple):
+    """All grids of a shot.
+
+    Attributes:
+        atlas: each video layer's.
+        picture: that of any frame that is drawn on, in picture pixels; its first cell depends on the frame.
+        picture_px: how many picture pixels a pixel of the working size spans at most, in x or y.
+    """
+
+    atlas: tuple[CellGrid, ...]
+    picture: CellGrid
+    picture_px: float
+
+    @property
+    def atlas_cells(self) -> int:
+        """Number of cells of all video layers."""
+        return self.atlas[-1].first + self.atlas[-1].cells
+
+
+def picture_cells(width: int, height: int) -> CellGrid:
+    """Cells over a picture, and one around it."""
+    cell = max(CELL_PX, max(width, height) / PICTURE_CELLS)
+    return CellGrid(-cell, -cell, cell, math.ceil(width / cell) + 2, math.ceil(height / cell) + 2, 0)
+
+
+def cell_grids(model: LayeredAtlas) -> CellGrids:
+    """Cells over each video layer's box and some room around it, and over the picture."""
     grids: list[CellGrid] = []
     for box in model.geometry.boxes:
         extent = box.size * (1 + 2 * MARGIN)
@@ -53,7 +80,8 @@ def cell_grids(model: LayeredAtlas) -> tuple[CellGrid, ...]:
         grids.append(
             CellGrid(box.x0 - MARGIN * box.size, box.y0 - MARGIN * box.size, cell, side, side, first)
         )
-    return tuple(grids)
+    grid = model.geometry.grid
+    return CellGrids(tuple(grids), picture_cells(grid.width, grid.height), max(grid.factors))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Many edits' strokes and outlines, mapped to the atlas in a few batched calls and kept edit by edit.
 
-The same as `strokes.chain_of` one edit at a time, as plain rows of numbers that a table of segments is built
-of. What is kept is on the host: tables are small, and building them is indexing more than arithmetic.
+The same as `strokes.chain_of_edit` one edit at a time, as plain rows of numbers that a table of segments is
+built of. What is kept is on the host: tables are small, and building them is indexing more than arithmetic.
 """
 
 from collections.abc import Sequence
@@ -34,24 +34,36 @@ FURTHEST_PX = 1e6
 START, END, TO_DRAWN, ALONG, PER_LENGTH, SLOPE, SCALE, SPREAD = 0, 2, 4, 8, 10, 11, 12, 13
 WIDTHS, OPACITIES = 15, 17
 SEGMENT_FLOATS = 20
+# The index of the frame of what was drawn on the atlas.
+NO_FRAME = -1
 
 
 @dataclass(frozen=True, eq=False)
 class MappedLine:
-    """A stroke or outline in the atlas.
+    """A stroke or outline in the atlas, and where it was drawn.
 
     Attributes:
         layer: index of its video layer.
         segments: [s, SEGMENT_FLOATS], see the columns above.
+        frame: index of the frame that it was drawn on, or NO_FRAME.
+        drawn: [s, SEGMENT_FLOATS] the same segments on that frame: picture pixels take the place of the
+            atlas's. None of what was drawn on no frame.
     """
 
     layer: int
     segments: Floats
+    frame: int = NO_FRAME
+    drawn: Floats | None = None
+
+    @property
+    def parts(self) -> tuple[Floats, ...]:
+        """Its segments in the atlas, and those on its own frame."""
+        return (self.segments,) if self.drawn is None else (self.segments, self.drawn)
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes, with the points that it is known by."""
-        return self.segments.nbytes + POINT_BYTES * (len(self.segments) + 1)
+        return sum(part.nbytes for part in self.parts) + POINT_BYTES * (len(self.segments) + 1)
 
 
 class LineMapper:
@@ -179,10 +191,21 @@ def map_lines(networks: LineNetworks, edits: Sequence[Line]) -> list[MappedLine]
     start, end = _segment_ends(counts, np.array([edit.closed for edit in edits]))
     to_drawn = ((back[start] + back[end]) / 2).astype(np.float32)
     rows = segment_rows(uv[start], uv[end], to_drawn, tapers[start], tapers[end])
+    # On the frame that it was drawn on a line needs no map.
+    upright = np.tile(np.eye(2, dtype=np.float32), (len(start), 1, 1))
+    xy = fine.astype(np.float32)
+    drawn_rows = segment_rows(xy[start], xy[end], upright, tapers[start], tapers[end])
     ends = np.cumsum(np.bincount(owner[start], minlength=len(edits)))
+    parts = zip(
+        layers, times, on_atlas, np.split(rows, ends[:-1]), np.split(drawn_rows, ends[:-1]), strict=True
+    )
     # Each has its own memory, or one would keep that of all.
-    parts = np.split(rows, ends[:-1])
-    return [MappedLine(int(layer), part.copy()) for layer, part in zip(layers, parts, strict=True)]
+    return [
+        MappedLine(int(layer), part.copy())
+        if nowhere
+        else MappedLine(int(layer), part.copy(), int(frame), drawn.copy())
+        for layer, frame, nowhere, part, drawn in parts
+    ]
 
 
 def _mapped(networks: LineNetworks, layer: int, xy: Floats64, t: Ints) -> tuple[Floats, Floats]:
@@ -233,8 +256,8 @@ def segment_rows(
     """Rows [s, SEGMENT_FLOATS] of segments.
 
     Args:
-        start, end: [s, 2] atlas pixels.
-        to_drawn: [s, 2, 2] from atlas to drawn pixels.
+        start, end: [s, 2] atlas pixels, or picture pixels where they were drawn.
+        to_drawn: [s, 2, 2] from these to drawn pixels.
         taper_start, taper_end: [s, 2] factor of the width and opacity there; 1 by default.
     """
     rows = np.zeros((len(start), SEGMENT_FLOATS), np.float32)

@@ -13,9 +13,9 @@ from inve_core.rendering.adjustments import Grade, is_identity
 Floats = npt.NDArray[np.float32]
 
 # Columns of an edit's row. OPACITY is the edit's own, LAYER_OPACITY that of its edit layer; BLEND and
-# LAYER_BLEND are numbers of BLENDS.
+# LAYER_BLEND are numbers of BLENDS; FRAME is the index of the frame that it was drawn on, or NO_FRAME.
 RADIUS, SOFTNESS, CLOSED, TAPERED, OPACITY, ADJUSTS, BLEND, VIDEO_LAYER = range(8)
-LAYER, LAYER_OPACITY, LAYER_BLEND = range(8, 11)
+LAYER, LAYER_OPACITY, LAYER_BLEND, FRAME = range(8, 12)
 # A stroke's, premultiplied; of an adjustment alpha alone, which is 1.
 COLOUR = 12
 HEAD_FLOATS = 16
@@ -65,7 +65,7 @@ def flattened(layers: Sequence[EditLayer]) -> tuple[list[Line], list[Placed]]:
 
 
 def edit_rows(edits: Sequence[Line], places: Sequence[Placed]) -> Floats:
-    """The edits' rows [edits, EDIT_FLOATS], but for their video layer."""
+    """The edits' rows [edits, EDIT_FLOATS], but for their video layer and frame."""
     rows = np.zeros((len(edits), EDIT_FLOATS), np.float32)
     if len(edits):
         rows[:, :HEAD_FLOATS] = [_head(edit, at) for edit, at in zip(edits, places, strict=True)]

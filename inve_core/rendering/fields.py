@@ -6,15 +6,18 @@ tile it is also known which part of the atlas it can show: from a coarse lattice
 pixels have been worked out.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inve_core.coordinates import PictureGrid
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.edges import EdgePool, edge_light
 
@@ -71,6 +74,25 @@ class FrameSize:
     def corners(self, tiles: TileIndices) -> TileIndices:
         """Upper left pixels of tiles, [n, 2] x and y."""
         return np.stack((tiles % self.columns, tiles // self.columns), 1) * TILE
+
+
+class DrawnPixel(NamedTuple):
+    """A pixel of a rendered frame, in pixels of the picture that is drawn on.
+
+    Attributes:
+        width, height: of the pixel.
+        span: the side of a square of its area.
+    """
+
+    width: float
+    height: float
+    span: float
+
+    @classmethod
+    def of(cls, grid: PictureGrid, size: FrameSize) -> "DrawnPixel":
+        """Of a frame that is rendered at a size."""
+        width, height = grid.width / size.width, grid.height / size.height
+        return cls(width, height, min(math.sqrt(width * height), LARGEST_FOOTPRINT_PX * max(grid.factors)))
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ slowly.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inve_core.rendering import edit_rows, strokes, table
 from inve_core.rendering.blending import stored
+from inve_core.rendering.cells import Ints
 from inve_core.rendering.chains import (
     ALONG,
     END,
@@ -28,7 +29,7 @@ from inve_core.rendering.chains import (
     WIDTHS,
 )
 from inve_core.rendering.compositing import composite
-from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE, TILE_PIXELS
+from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE, TILE_PIXELS, DrawnPixel
 from inve_core.rendering.table import PaintTable
 
 # Coverage below this is none: half a step of an 8-bit matte.
@@ -36,6 +37,10 @@ FAINTEST = 1 / 512
 TILES_A_CALL = 64
 # On a CPU what is worked on at once should stay in its cache.
 PAIRS_A_CALL = {"cpu": 1 << 17, "cuda": 1 << 22}
+
+
+# What of `Work` is a row for each tile.
+_BY_TILE = ("places", "slots", "active", "frames", "corners")
 
 
 class TileFields(Protocol):
@@ -59,26 +64,36 @@ class Work:
             canvas of single pixels the first is a tile of its `index`, and the others say nothing.
         slots: [n] where the tile's fields are.
         active: [n, layers] which video layers have an edit there, and uv that are worked out.
+        frames: [n] index of the frame, or NO_FRAME: what was drawn on that one lies there as it was drawn.
+        corners: [n, 2] x and y of the tile's corner on its frame.
+        pixel: of the frame.
     """
 
-    places: npt.NDArray[np.int64]
-    slots: npt.NDArray[np.int64]
+    places: Ints
+    slots: Ints
     active: npt.NDArray[np.bool_]
+    frames: Ints
+    corners: Ints
+    pixel: DrawnPixel
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def of(self, which: slice | Ints) -> "Work":
+        """Some of the tiles."""
+        return replace(self, **{name: getattr(self, name)[which] for name in _BY_TILE})
 
     def on_picture(self, number: int) -> "Work":
         """The same tiles on another picture of the batch."""
         places = self.places.copy()
         places[:, 0] = number
-        return Work(places, self.slots, self.active)
+        return replace(self, places=places)
 
     @classmethod
     def joined(cls, works: Sequence["Work"]) -> "Work":
         """All tiles of several."""
-        names = ("places", "slots", "active")
-        return cls(*(np.concatenate([getattr(work, name) for work in works]) for name in names))
+        columns = {name: np.concatenate([getattr(work, name) for work in works]) for name in _BY_TILE}
+        return cls(**columns, pixel=works[0].pixel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +120,7 @@ class Canvas:
 def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
     """Paint a table's edits on tiles of a canvas."""
     for low in range(0, len(work), TILES_A_CALL):
-        part = slice(low, low + TILES_A_CALL)
-        _paint_tiles(edits, fields, Work(work.places[part], work.slots[part], work.active[part]), canvas)
+        _paint_tiles(edits, fields, work.of(slice(low, low + TILES_A_CALL)), canvas)
 
 
 def _paint_tiles(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> None:
@@ -117,17 +131,24 @@ def _paint_tiles(edits: PaintTable, fields: TileFields, work: Work, canvas: Canv
     else:
         rows = canvas.index[places[:, 0]].view(-1).long()
         inside, targets = rows >= 0, torch.cat([rows * layers + layer for layer in range(layers)])
-    found = []
+    found, whole = [], canvas.index is not None
+    firsts = edits.first_cells(work.frames)
     for layer in edits.layers:
         own = np.flatnonzero(work.active[:, layer])
         if len(own):
-            whole = canvas.index is not None
-            pixels, numbers, covers = _covers(edits, fields, work.slots[own], own, layer, inside, whole)
-            found.append((pixels + layer * len(inside) if whole else pixels, numbers, covers))
+            found.append(_covers(edits, fields, work, own, firsts[own], layer, inside, whole))
+    own = _drawn_tiles(edits, work)
+    if len(own):
+        found.append(_drawn_covers(edits, fields, work, own, firsts[own], inside, whole))
+    if not found:
+        return
     pixels, numbers, covers = (torch.cat(part) for part in zip(*found, strict=True))
     if not len(pixels):
         return
-    if len(found) > 1 and canvas.index is None:
+    if whole:
+        # Each layer by itself.
+        pixels = pixels + edits.heads(device)[numbers, edit_rows.VIDEO_LAYER].long() * len(inside)
+    if len(found) > 1:
         order = (pixels * len(edits.edits) + numbers).argsort()
         pixels, numbers, covers = pixels[order], numbers[order], covers[order]
     _composite(edits, targets, pixels, numbers, covers, canvas)
@@ -143,53 +164,144 @@ def _on_pictures(places: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
     return inside.view(-1), ((places[:, 0, None, None] * height + y) * width + x).view(-1)
 
 
+class _Seen(NamedTuple):
+    """Pixels in whose cells are edits.
+
+    Attributes:
+        pixel: [p] counted through all tiles.
+        places: [p, 2] where it lies in the atlas, or on the frame that was drawn on.
+        area: [p] of the pixel there.
+        first, counts: [p] the runs of its cell; see `PaintTable.runs`.
+    """
+
+    pixel: Tensor
+    places: Tensor
+    area: Tensor
+    first: Tensor
+    counts: Tensor
+
+    def runs(self) -> tuple[Tensor, Tensor]:
+        """One row for each pixel and each edit that may reach it: which of the pixels, and the run."""
+        owner = torch.arange(len(self.pixel), device=self.pixel.device).repeat_interleave(self.counts)
+        before = self.counts.cumsum(0) - self.counts - self.first
+        return owner, torch.arange(len(owner), device=owner.device) - before[owner]
+
+
 def _covers(
     edits: PaintTable,
     fields: TileFields,
-    slots: npt.NDArray[np.int64],
-    tiles: npt.NDArray[np.int64],
+    work: Work,
+    tiles: Ints,
+    firsts: Ints,
     layer: int,
     inside: Tensor,
     whole: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What one video layer's edits cover: pixels (counted through all tiles), edits, and how much, by pixel.
 
+    What was drawn on a tile's own frame is left to `_drawn_covers`.
+
     Args:
-        slots, tiles: of the tiles where the layer has edits.
+        tiles: the tiles where the layer has edits.
+        firsts: [tiles] see `PaintTable.first_cells`.
         inside: [all tiles' pixels] bool.
         whole: whether the layer counts as seen wholly where it is seen at all.
     """
-    device = inside.device
-    where = torch.from_numpy(slots).to(device)
+    where = torch.from_numpy(work.slots[tiles]).to(inside.device)
     uv = fields.uv[where, layer].view(-1, 2)
     shown = fields.visible[where][..., layer].reshape(-1)
-    starts, begins, run_edits = edits.runs_on(device)
-    grid = edits.grids[layer]
+    numbered = _numbered(tiles, inside.device)
+    grid = edits.grids.atlas[layer]
     column, row = ((uv - uv.new_tensor((grid.x0, grid.y0))) / grid.cell).floor().unbind(-1)
     # A place that is no number lies in no cell.
     known = (column == column) & (row == row)
     cell = row.nan_to_num().clamp(0, grid.rows - 1) * grid.columns
     cell = (cell + column.nan_to_num().clamp(0, grid.columns - 1)).long() + grid.first
-    first = starts[cell]
-    counts = starts[cell + 1] - first
-    numbered = (torch.from_numpy(tiles).to(device)[:, None] * TILE_PIXELS).add(
-        torch.arange(TILE_PIXELS, device=device)
-    )
-    numbered = numbered.view(-1)
+    first, counts = _runs_of(edits, cell)
     pixel = (known & (counts > 0) & (shown > 0) & inside[numbered]).nonzero()[:, 0]
-    counts, first = counts[pixel], first[pixel]
-    area = _areas(uv, pixel)
-    visible = torch.ones_like(area) if whole else shown[pixel].float() / FULL
-    uv = uv[pixel]
-    # One row for each pixel and each edit that may reach it.
-    owner = torch.repeat_interleave(torch.arange(len(pixel), device=device), counts)
-    run = torch.arange(len(owner), device=device) - (counts.cumsum(0) - counts - first)[owner]
+    seen = _Seen(numbered[pixel], uv[pixel], _areas(uv, pixel), first[pixel], counts[pixel])
+    owner, run = seen.runs()
+    if (firsts >= 0).any():
+        frames = torch.from_numpy(work.frames).to(inside.device)[seen.pixel // TILE_PIXELS]
+        elsewhere = (edits.run_homes_on(run.device)[0][run] != frames[owner]).nonzero()[:, 0]
+        owner, run = owner[elsewhere], run[elsewhere]
+    visible = torch.ones_like(seen.area) if whole else shown[pixel].float() / FULL
+    return _covered(edits, seen, owner, run, visible[owner])
+
+
+def _drawn_tiles(edits: PaintTable, work: Work) -> Ints:
+    """Tiles that edits which were drawn on their own frames can reach."""
+    pixel = np.array((work.pixel.width, work.pixel.height))
+    low, high = (work.corners + side for side in (0, TILE))
+    found = np.zeros(len(work), bool)
+    for frame in edits.drawn.keys() & set(work.frames.tolist()):
+        own = work.frames == frame
+        found[own] = edits.reaches_on_frame(frame, low[own] * pixel, high[own] * pixel)
+    return np.flatnonzero(found & work.active.any(1))
+
+
+def _drawn_covers(
+    edits: PaintTable,
+    fields: TileFields,
+    work: Work,
+    tiles: Ints,
+    firsts: Ints,
+    inside: Tensor,
+    whole: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_covers`, of all layers' edits that were drawn on the tiles' own frames.
+
+    Args:
+        tiles: the tiles of such frames.
+    """
+    device, grid = inside.device, edits.grids.picture
+    corners, begin = (torch.from_numpy(one).to(device) for one in (work.corners[tiles], firsts))
+    offsets = torch.arange(TILE, device=device) + 0.5
+    x = (corners[:, :1] + offsets) * work.pixel.width
+    y = (corners[:, 1:] + offsets) * work.pixel.height
+    column = ((x - grid.x0) / grid.cell).floor().clamp(0, grid.columns - 1).long()
+    row = ((y - grid.y0) / grid.cell).floor().clamp(0, grid.rows - 1).long()
+    row = row * grid.columns + begin[:, None]
+    first, counts = _runs_of(edits, (row[:, :, None] + column[:, None]).view(-1))
+    numbered = _numbered(tiles, device)
+    pixel = ((counts > 0) & inside[numbered]).nonzero()[:, 0]
+    line = pixel // TILE
+    places = torch.stack((x[line // TILE, pixel % TILE], y.view(-1)[line]), 1)
+    area = places.new_full((len(pixel),), work.pixel.span**2)
+    seen = _Seen(numbered[pixel], places, area, first[pixel], counts[pixel])
+    owner, run = seen.runs()
+    layer = edits.run_homes_on(device)[1][run]
+    shown = fields.visible[torch.from_numpy(work.slots[tiles]).to(device)].flatten(0, 2)[pixel]
+    shown = shown * torch.from_numpy(work.active).to(device)[seen.pixel // TILE_PIXELS]
+    visible = shown[owner, layer].float() / FULL
+    kept = (visible > 0).nonzero()[:, 0]
+    visible = torch.ones_like(visible) if whole else visible
+    return _covered(edits, seen, owner[kept], run[kept], visible[kept])
+
+
+def _numbered(tiles: Ints, device: torch.device) -> Tensor:
+    """The pixels of some tiles, counted through all tiles."""
+    first = torch.from_numpy(tiles).to(device)[:, None] * TILE_PIXELS
+    return (first + torch.arange(TILE_PIXELS, device=device)).view(-1)
+
+
+def _runs_of(edits: PaintTable, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """The first of the runs of cells, and how many there are."""
+    starts = edits.runs_on(cell.device)[0]
+    first = starts[cell]
+    return first, starts[cell + 1] - first
+
+
+def _covered(
+    edits: PaintTable, seen: _Seen, owner: Tensor, run: Tensor, visible: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels, edits and covers of rows of `_Seen.runs`, of whose edit so much is to be seen: [n] each."""
+    _, begins, run_edits = edits.runs_on(run.device)
     lengths = begins[run + 1] - begins[run]
-    covered = _run_coverage(edits, uv, area, owner, begins[run], lengths, run_edits[run])
-    cover = covered * visible[owner]
+    covered = _run_coverage(edits, seen.places, seen.area, owner, begins[run], lengths, run_edits[run])
+    cover = covered * visible
     kept = (cover >= FAINTEST).nonzero()[:, 0]
-    owner = owner[kept]
-    return numbered[pixel[owner]], run_edits[run[kept]] >> table.EDIT_SHIFT, cover[kept]
+    return seen.pixel[owner[kept]], run_edits[run[kept]] >> table.EDIT_SHIFT, cover[kept]
 
 
 def _areas(uv: Tensor, pixel: Tensor) -> Tensor:

@@ -13,10 +13,17 @@ from msgspec.structs import replace
 
 from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
-from inve_core.rendering.cells import CellGrid, cell_grids
+from inve_core.rendering.cells import CellGrids, cell_grids
 from inve_core.rendering.chains import LineMapper, MappedLine
 from inve_core.rendering.edit_rows import Placed, edit_rows, flattened
-from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
+from inve_core.rendering.fields import (
+    LARGEST_FOOTPRINT_PX,
+    TILE,
+    DrawnPixel,
+    FieldCache,
+    FrameSize,
+    TileIndices,
+)
 from inve_core.rendering.painting import Work
 from inve_core.rendering.table import PaintTable, build_table
 
@@ -57,7 +64,7 @@ class TableStep:
     """Consecutive edit layers of strokes and adjustments, and their tables by the pixel's span."""
 
     layers: tuple[EditLayer, ...]
-    grids: tuple[CellGrid, ...]
+    grids: CellGrids
     edits: list[Line]
     places: list[Placed]
     lines: list[MappedLine]
@@ -126,13 +133,22 @@ class TableStep:
     ) -> tuple[PaintTable, npt.NDArray[np.bool_]]:
         """A table that holds for the tiles' pixels, and which video layers have edits in which tile."""
         bounds = fields.bounds(size)
+        pixel = DrawnPixel.of(fields.model.geometry.grid, size)
+        low, high = (
+            (size.corners(tiles) + side) * np.array((pixel.width, pixel.height)) for side in (0, TILE)
+        )
         while True:
             table = self.table(exponent)
-            active = np.zeros((len(tiles), len(self.grids)), bool)
+            active = np.zeros((len(tiles), len(self.grids.atlas)), bool)
+            own_layers = table.layers_drawn.get(size.t, ())
+            on_frame = table.reaches_on_frame(size.t, low, high)
             for k in table.layers:
                 reached = table.reaches(k, bounds.low[tiles, k], bounds.high[tiles, k])
+                if k in own_layers:
+                    reached |= on_frame
                 active[:, k] = reached & bounds.seen[tiles, k]
-            needed = exponent_of(float(bounds.footprint[tiles][active].max(initial=0.0)))
+            largest = float(bounds.footprint[tiles][active].max(initial=0.0))
+            needed = exponent_of(max(largest, pixel.span / self.grids.picture_px) if own_layers else largest)
             if needed <= exponent:
                 self.spans[size] = exponent
                 return table, active
@@ -158,9 +174,10 @@ class TableStep:
             # Now that their pixels are worked out it is known exactly what they show, and their span.
             table, active = self._active(fields, size, tiles, self.spans[size])
         kept = active.any(1)
-        corners = size.corners(tiles[kept]) - (window.x, window.y)
-        places = np.concatenate((np.zeros((len(corners), 1), np.int64), corners), 1)
-        return table, Work(places, slots[kept], active[kept])
+        corners = size.corners(tiles[kept])
+        places = np.concatenate((np.zeros((len(corners), 1), np.int64), corners - (window.x, window.y)), 1)
+        frames, pixel = np.full(len(corners), size.t), DrawnPixel.of(fields.model.geometry.grid, size)
+        return table, Work(places, slots[kept], active[kept], frames, corners, pixel)
 
 
 Step = TableStep | TextureStep

@@ -13,7 +13,7 @@ from inve_core.model import LayeredAtlas
 from inve_core.rendering import strokes
 from inve_core.rendering.adjustments import adjust, is_identity
 from inve_core.rendering.edges import edge_light, own_light
-from inve_core.rendering.fields import TILE, FrameSize, pixel_area, snap, tile_pixels
+from inve_core.rendering.fields import TILE, DrawnPixel, FrameSize, pixel_area, snap, tile_pixels
 from inve_core.rendering.painting import FAINTEST
 from inve_core.rendering.texturing import TexturePainter
 
@@ -45,6 +45,7 @@ def paint_frame(
         mapped = torch.cat([model.map(k, *part) for part in parts])
         uv.append(_whole(size, mapped).reshape(-1, 2))
         area.append(_whole(size, pixel_area(mapped.view(-1, TILE, TILE, 2)).view(-1, 1)).reshape(-1))
+    on_frame = _on_frame(model, pixels, size)
     own = _own_light(model, xy, t, visible, size, plate)
     # Every video layer's edits over its own light, as if it were seen wholly.
     painted, touched = own.clone(), torch.zeros(own.shape[:3], dtype=torch.bool, device=own.device)
@@ -59,11 +60,13 @@ def paint_frame(
                 continue
             if isinstance(edit, Adjustment) and is_identity(edit):
                 continue
-            chain = strokes.chain_of_edit(model, edit)
+            drawn = strokes.is_drawn_on(model, edit, size.t)
+            chain = strokes.drawn_chain_of(model, edit) if drawn else strokes.chain_of_edit(model, edit)
             k = chain.layer
+            where, pixel_areas = on_frame if drawn else (uv[k], area[k])
             # Strokes of a layer that is itself blended meet that layer alone.
             beneath = top[k] + left(painted[k], top[k][..., 3:]) if layer.blend == "over" else top[k]
-            cover = coverage(chain, uv[k], area[k]).view(plate.shape[:2])
+            cover = coverage(chain, where, pixel_areas).view(plate.shape[:2])
             if isinstance(edit, Adjustment):
                 colour = torch.cat((adjust(beneath, edit), torch.ones_like(beneath[..., :1])), -1)
                 share, blend = cover * edit.opacity, "over"
@@ -88,6 +91,13 @@ def paint_frame(
     mixed = torch.where(whole.any(0)[..., None], mixed, plate + change.sum(0))
     any_touched = touched.any(0)
     return torch.where(any_touched[..., None], mixed, plate), any_touched
+
+
+def _on_frame(model: LayeredAtlas, pixels: Tensor, size: FrameSize) -> tuple[Tensor, Tensor]:
+    """Where a frame's pixels lie in the picture [n, 2], and the area of each there [n]."""
+    pixel = DrawnPixel.of(model.geometry.grid, size)
+    places = _whole(size, pixels * pixels.new_tensor((pixel.width, pixel.height))).reshape(-1, 2)
+    return places, places.new_full((len(places),), pixel.span**2)
 
 
 def _own_light(

@@ -6,6 +6,8 @@ painters, over F_j and as if the layer were seen wholly; what comes out is P + s
 takes the place of what was painted there over the mix.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -54,7 +56,7 @@ class SoftEdges:
             return
         places = np.zeros((len(tiles), 3), np.int64)
         places[:, 0] = tiles
-        own_work = Work(places, work.slots[which], work.active[which])
+        own_work = replace(work.of(which), places=places)
         before = None if part is None else self._mixed(self._pixels)
         painted = None if part is None else torch.zeros_like(self._now)
         self._painter.paint(

@@ -1,5 +1,7 @@
 """Vector strokes and outlines: coverage from the distance to a chain in the atlas (INVE, Sec. 3.5).
 
+On the frame that it was drawn on a chain lies in the picture instead: there the distance is known exactly.
+
 The control points are resampled to a few pixels' spacing and mapped to the atlas (INVE, Eqs. 4-6). Each
 segment keeps the inverse Jacobian of the mapping where it was drawn, so that a distance in the atlas is
 turned back into pixels of the drawn frame: the stroke keeps its width where the mapping stretches. What is
@@ -28,12 +30,12 @@ SPACING_PX = (1.0, 4.0)
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """A stroke or outline in the atlas.
+    """A stroke or outline in the atlas, or on the frame that it was drawn on.
 
     Attributes:
         layer: index of its video layer.
-        uv: [k, 2] atlas pixels.
-        to_drawn: [s, 2, 2] per segment, atlas pixels to picture pixels of the drawn frame.
+        uv: [k, 2] atlas pixels, or picture pixels of the drawn frame.
+        to_drawn: [s, 2, 2] per segment, from these to picture pixels of the drawn frame.
         width: picture pixels of the drawn frame, between the points of half coverage.
         hardness: 0..1; the edge is soft over (1 - hardness) * width.
         closed: the outline's inside is covered, and not the line itself.
@@ -129,7 +131,7 @@ def chain_of(
     Args:
         points: [n, 2], or [n, 4] with each point's factor of the width and its opacity.
     """
-    fine = resample(points, float(np.clip(width / 3, *SPACING_PX)), closed, smooth)
+    fine = _resampled(points, width, closed, smooth)
     xy = torch.tensor(fine[:, :2], dtype=torch.float32, device=model.device)
     uv, jacobian = map_with_jacobian(model, layer, xy, torch.full((len(xy),), t, device=xy.device))
     back = invert_jacobian(jacobian)
@@ -142,16 +144,21 @@ def chain_of(
     return Chain(layer, uv, to_drawn, width, hardness, closed and len(uv) > 2, _taper(fine, model))
 
 
+def _resampled(
+    points: Sequence[tuple[float, ...]] | np.ndarray, width: float, closed: bool, smooth: bool
+) -> np.ndarray:
+    """Points that lie close enough for a line of a width."""
+    return resample(points, float(np.clip(width / 3, *SPACING_PX)), closed, smooth)
+
+
 def atlas_chain_of(model: LayeredAtlas, layer: int, edit: Line) -> Chain:
     """The chain of an edit that was drawn on a video layer's atlas; its unit is the side of the box."""
     box = model.geometry.boxes[layer]
     points = control_points(edit)
     points[:, :2] = points[:, :2] * box.size + (box.x0, box.y0)
-    spacing = float(np.clip(edit.width * box.size / 3, *SPACING_PX))
-    fine = resample(points, spacing, edit.closed, edit.smooth)
+    fine = _resampled(points, edit.width * box.size, edit.closed, edit.smooth)
     uv = torch.tensor(fine[:, :2], dtype=torch.float32, device=model.device)
-    count = len(uv) if edit.closed or len(uv) == 1 else len(uv) - 1
-    to_drawn = torch.eye(2, device=uv.device).div(box.size).repeat(count, 1, 1)
+    to_drawn = _upright(uv, edit.closed) / box.size
     return Chain(layer, uv, to_drawn, edit.width, edit.hardness, edit.closed, _taper(fine, model))
 
 
@@ -173,13 +180,38 @@ def _taper(fine: np.ndarray, model: LayeredAtlas) -> Tensor | None:
 
 def chain_of_edit(model: LayeredAtlas, edit: Line) -> Chain:
     """One edit's chain in the atlas."""
-    t = frame_index(model, edit.frame)
-    xy = torch.tensor(edit.points, dtype=torch.float32, device=model.device)
-    layer = layer_under(model, model.geometry.grid.to_working(xy), t, edit.video_layer)
+    layer = _layer_of(model, edit)
     if edit.space == "atlas":
         return atlas_chain_of(model, layer, edit)
-    points = control_points(edit)
+    t, points = frame_index(model, edit.frame), control_points(edit)
     return chain_of(model, layer, t, points, edit.width, edit.hardness, edit.closed, edit.smooth)
+
+
+def _layer_of(model: LayeredAtlas, edit: Line) -> int:
+    """Index of one edit's video layer."""
+    xy = torch.tensor(edit.points, dtype=torch.float32, device=model.device)
+    t = frame_index(model, edit.frame)
+    return layer_under(model, model.geometry.grid.to_working(xy), t, edit.video_layer)
+
+
+def is_drawn_on(model: LayeredAtlas, edit: Line, t: int) -> bool:
+    """Whether an edit was drawn on the frame of an index."""
+    return edit.space == "frame" and frame_index(model, edit.frame) == t
+
+
+def drawn_chain_of(model: LayeredAtlas, edit: Line) -> Chain:
+    """One edit's chain on the frame that it was drawn on."""
+    layer = _layer_of(model, edit)
+    fine = _resampled(control_points(edit), edit.width, edit.closed, edit.smooth)
+    places = torch.tensor(fine[:, :2], dtype=torch.float32, device=model.device)
+    to_drawn = _upright(places, edit.closed)
+    return Chain(layer, places, to_drawn, edit.width, edit.hardness, edit.closed, _taper(fine, model))
+
+
+def _upright(places: Tensor, closed: bool) -> Tensor:
+    """What leaves each segment as it is, of those between places [k, 2]: [s, 2, 2]."""
+    count = len(places) if closed or len(places) == 1 else len(places) - 1
+    return torch.eye(2, device=places.device).repeat(count, 1, 1)
 
 
 def to_segments(chain: Chain, segments: slice, uv: Tensor) -> tuple[Tensor, Tensor]:

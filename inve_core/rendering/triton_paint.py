@@ -1,9 +1,9 @@
 """Painting from a table of segments as one Triton kernel: many frames' tiles in one launch.
 
 The same as `painting.paint`, whose names this file uses. Each thread has a pixel and walks the entries of its
-cells by itself, one for each video layer at once, always the one of the lowest edit next; a program is one
-warp, so that only neighbours wait for each other. Triton may be missing or broken, and then importing this
-file fails; `backends` finds out.
+cells by itself, one for each video layer at once and one of the picture, always the one of the lowest edit
+next; a program is one warp, so that only neighbours wait for each other. Triton may be missing or broken, and
+then importing this file fails; `backends` finds out.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from inve_core.rendering import blending, chains, edit_rows, table
+from inve_core.rendering.cells import Ints
 from inve_core.rendering.fields import FULL, LARGEST_FOOTPRINT_PX, TILE
 from inve_core.rendering.painting import FAINTEST, Canvas, TileFields, Work
 from inve_core.rendering.table import PaintTable
@@ -25,6 +26,10 @@ WIDE, TALL = 8, 4
 _LAUNCH: dict[str, Any] = {"num_warps": 1}
 # Larger than any entry's second number.
 NOTHING_LEFT = 2**31 - 1
+# Numbers of a tile: picture, corner on it, slot, active layers, frame, its first cell, corner on it.
+WORK_COLUMNS = 9
+# The frame of tiles whose frame nothing was drawn on: that of no edit.
+NOT_DRAWN_ON = chains.NO_FRAME - 1
 
 _TILE = tl.constexpr(TILE)
 _FULL = tl.constexpr(float(FULL))
@@ -32,6 +37,7 @@ _FAINTEST = tl.constexpr(FAINTEST)
 _LEAST_AREA = tl.constexpr(1e-8)
 _LARGEST_AREA = tl.constexpr(LARGEST_FOOTPRINT_PX**2)
 _NOTHING_LEFT = tl.constexpr(NOTHING_LEFT)
+_WORK_COLUMNS = tl.constexpr(WORK_COLUMNS)
 _EDIT_SHIFT = tl.constexpr(table.EDIT_SHIFT)
 _SOLID = tl.constexpr(table.SOLID)
 _LAST = tl.constexpr(table.LAST)
@@ -53,6 +59,8 @@ _TAPERED = tl.constexpr(edit_rows.TAPERED)
 _OPACITY = tl.constexpr(edit_rows.OPACITY)
 _ADJUSTS = tl.constexpr(edit_rows.ADJUSTS)
 _BLEND = tl.constexpr(edit_rows.BLEND)
+_VIDEO_LAYER = tl.constexpr(edit_rows.VIDEO_LAYER)
+_FRAME = tl.constexpr(edit_rows.FRAME)
 _LAYER = tl.constexpr(edit_rows.LAYER)
 _LAYER_OPACITY = tl.constexpr(edit_rows.LAYER_OPACITY)
 _LAYER_BLEND = tl.constexpr(edit_rows.LAYER_BLEND)
@@ -70,15 +78,15 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
     layers = fields.uv.shape[1]
     if canvas.index is None:
         bits = work.active.astype(np.int64) @ (1 << np.arange(layers))
-        columns = np.concatenate((work.places, work.slots[:, None], bits[:, None]), 1)
+        columns = np.column_stack((work.places, work.slots, bits, _frame_columns(edits, work)))
         height, width = canvas.pixels.shape[1:3]
     else:
         # A tile for each of its layers.
         tile, layer = np.nonzero(work.active[:, edits.layers])
         layer = np.array(edits.layers)[layer]
-        columns = np.stack(
-            (work.places[tile, 0], layer, np.zeros_like(tile), work.slots[tile], 1 << layer), 1
-        )
+        picture, slots, nothing = work.places[tile, 0], work.slots[tile], np.zeros_like(tile)
+        frames = _frame_columns(edits, work)[tile]
+        columns = np.column_stack((picture, layer, nothing, slots, 1 << layer, frames))
         height = width = 0
     rows, segments, starts, entries = edits.on(device)
     places, counts = _grids_on(edits, device)
@@ -103,6 +111,7 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
             height,
             width,
             int(canvas.index is not None),
+            *work.pixel,
             LAYERS=layers,
             PADDED=triton.next_power_of_2(layers),
             WIDE=WIDE,
@@ -114,12 +123,22 @@ def paint(edits: PaintTable, fields: TileFields, work: Work, canvas: Canvas) -> 
         )
 
 
+def _frame_columns(edits: PaintTable, work: Work) -> Ints:
+    """The last of each tile's WORK_COLUMNS: [n, 4]."""
+    firsts = edits.first_cells(work.frames)
+    return np.column_stack((np.where(firsts >= 0, work.frames, NOT_DRAWN_ON), firsts, work.corners))
+
+
 def _grids_on(edits: PaintTable, device: torch.device) -> tuple[Tensor, ...]:
-    """Corner and cell [layers, 3] float32, and columns, rows and first cell [layers, 3] int32."""
+    """Corner and cell [layers + 1, 3] float32, and columns, rows and first cell [layers + 1, 3] int32.
+
+    The last is that of a picture.
+    """
 
     def make() -> tuple[Tensor, ...]:
-        places = [(grid.x0, grid.y0, grid.cell) for grid in edits.grids]
-        counts = [(grid.columns, grid.rows, grid.first) for grid in edits.grids]
+        grids = (*edits.grids.atlas, edits.grids.picture)
+        places = [(grid.x0, grid.y0, grid.cell) for grid in grids]
+        counts = [(grid.columns, grid.rows, grid.first) for grid in grids]
         return (
             torch.tensor(places, dtype=torch.float32).to(device),
             torch.tensor(counts, dtype=torch.int32).to(device),
@@ -148,7 +167,7 @@ def _line(distance, radius, half, soft):
 
 
 # What no kernel is to be compiled for once more.
-@triton.jit(do_not_specialize=["height", "width", "indexed"])
+@triton.jit(do_not_specialize=["height", "width", "indexed", "pixel_width", "pixel_height", "pixel_span"])
 def _paint(
     pixels,
     touched,
@@ -166,6 +185,9 @@ def _paint(
     height,
     width,
     indexed,
+    pixel_width,
+    pixel_height,
+    pixel_span,
     LAYERS: tl.constexpr,
     PADDED: tl.constexpr,
     WIDE: tl.constexpr,
@@ -179,11 +201,14 @@ def _paint(
     blocks: tl.constexpr = across * (_TILE // TALL)
     tile = tl.program_id(0) // blocks
     block = tl.program_id(0) % blocks
-    picture = tl.load(work + tile * 5).to(tl.int64)
-    corner_x = tl.load(work + tile * 5 + 1)
-    corner_y = tl.load(work + tile * 5 + 2)
-    slot = tl.load(work + tile * 5 + 3).to(tl.int64)
-    active = tl.load(work + tile * 5 + 4)
+    numbers = work + tile * _WORK_COLUMNS
+    picture = tl.load(numbers).to(tl.int64)
+    corner_x = tl.load(numbers + 1)
+    corner_y = tl.load(numbers + 2)
+    slot = tl.load(numbers + 3).to(tl.int64)
+    active = tl.load(numbers + 4)
+    frame = tl.load(numbers + 5)
+    first_cell = tl.load(numbers + 6)
 
     lane = tl.arange(0, WIDE * TALL)
     tile_x = block % across * WIDE + lane % WIDE
@@ -223,7 +248,22 @@ def _paint(
     cell = grid_row.to(tl.int32) * columns + column.to(tl.int32) + tl.load(counts + 2, mask=real, other=0)
     begin = tl.load(starts + cell, mask=known, other=0)
     end = tl.load(starts + cell + 1, mask=known, other=0)
-    steps = tl.max(tl.sum(end - begin, 0), 0)
+    # What was drawn on this very frame is found by the place in its picture.
+    on_frame = inside & (first_cell >= 0)
+    picture_x = ((tl.load(numbers + 7) + tile_x).to(tl.float32) + 0.5) * pixel_width
+    picture_y = ((tl.load(numbers + 8) + tile_y).to(tl.float32) + 0.5) * pixel_height
+    grid = grid_places + LAYERS * 3
+    cell_px = tl.load(grid + 2)
+    column = tl.floor((picture_x - tl.load(grid)) / cell_px)
+    grid_row = tl.floor((picture_y - tl.load(grid + 1)) / cell_px)
+    counts = grid_counts + LAYERS * 3
+    columns = tl.load(counts)
+    column = tl.minimum(tl.maximum(column, 0.0), (columns - 1).to(tl.float32))
+    grid_row = tl.minimum(tl.maximum(grid_row, 0.0), (tl.load(counts + 1) - 1).to(tl.float32))
+    cell = grid_row.to(tl.int32) * columns + column.to(tl.int32) + first_cell
+    drawn_begin = tl.load(starts + cell, mask=on_frame, other=0)
+    drawn_end = tl.load(starts + cell + 1, mask=on_frame, other=0)
+    steps = tl.max(tl.sum(end - begin, 0) + drawn_end - drawn_begin, 0)
     if steps > 0:
         left = pixel - (tile_x == _TILE - 1).to(tl.int32)
         top = pixel - _TILE * (tile_y == _TILE - 1).to(tl.int32)
@@ -261,14 +301,20 @@ def _paint(
         for _ in range(steps):
             left_over = begin < end
             tags = tl.load(entries + begin * 2 + 1, mask=left_over, other=_NOTHING_LEFT)
-            # An edit lies on one video layer, so that the lowest is one entry of one layer.
-            tag = tl.min(tags, 0)
+            # An edit lies on one video layer, so that the lowest is one entry of one layer or of the frame.
+            lowest = tl.min(tags, 0)
+            drawn_left = drawn_begin < drawn_end
+            drawn_tag = tl.load(entries + drawn_begin * 2 + 1, mask=drawn_left, other=_NOTHING_LEFT)
+            drawn = drawn_tag < lowest
+            tag = tl.minimum(lowest, drawn_tag)
             live = tag != _NOTHING_LEFT
             chosen = left_over & (tags == tag[None, :])
             number = tl.sum(tl.load(entries + begin * 2, mask=chosen, other=0), 0)
+            number += tl.load(entries + drawn_begin * 2, mask=drawn, other=0)
             begin += chosen.to(tl.int32)
-            at_u = _picked(chosen, u)
-            at_v = _picked(chosen, v)
+            drawn_begin += drawn.to(tl.int32)
+            at_u = tl.where(drawn, picture_x, _picked(chosen, u))
+            at_v = tl.where(drawn, picture_y, _picked(chosen, v))
             segment = segments + number * _SEGMENT_FLOATS
             start_u = tl.load(segment + _START, mask=live, other=0.0)
             start_v = tl.load(segment + _START + 1, mask=live, other=0.0)
@@ -299,7 +345,8 @@ def _paint(
                 first = tl.load(segment + _OPACITIES, mask=tapers, other=1.0)
                 opacity = first + (tl.load(segment + _OPACITIES + 1, mask=tapers, other=1.0) - first) * part
                 softness = tl.load(edit + _SOFTNESS, mask=tapers, other=1.0) * factor
-                footprint = _picked(chosen, span) * tl.load(segment + _SCALE, mask=tapers, other=0.0) / 2
+                footprint = tl.where(drawn, pixel_span, _picked(chosen, span))
+                footprint = footprint * tl.load(segment + _SCALE, mask=tapers, other=0.0) / 2
                 half = tl.where(tapers, tl.maximum(footprint, softness), 1.0)
                 radius = tl.load(edit + _RADIUS, mask=tapers, other=1.0) * factor
                 cover = _line(tl.sqrt(distance), radius, half, footprint < softness) * opacity
@@ -314,7 +361,7 @@ def _paint(
                 edit = edits + (tag >> _EDIT_SHIFT) * _EDIT_FLOATS
                 radius = tl.load(edit + _RADIUS, mask=done, other=1.0)
                 softness = tl.load(edit + _SOFTNESS, mask=done, other=1.0)
-                footprint = _picked(chosen, span) * scale / 2
+                footprint = tl.where(drawn, pixel_span, _picked(chosen, span)) * scale / 2
                 half = tl.maximum(footprint, softness)
                 half = tl.where(done, half, 1.0)
                 soft = footprint < softness
@@ -328,8 +375,17 @@ def _paint(
                     filled = _profile(signed / half, soft)
                     filled = tl.where((tag & _SOLID) != 0, 1.0, filled)
                     cover = tl.where(outline, filled, cover)
-                cover = cover * _picked(chosen, share)
-                hit = done & (cover >= _FAINTEST)
+                # Of what was drawn here the atlas's entries are passed over, and layers that are not wanted.
+                own = (tl.load(edit + _FRAME, mask=done, other=0.0) == frame) & (drawn == 0)
+                video_layer = tl.load(edit + _VIDEO_LAYER, mask=done & drawn, other=0.0).to(tl.int32)
+                drawn_share = tl.load(
+                    visible + (slot * (_TILE * _TILE) + pixel) * LAYERS + video_layer,
+                    mask=done & drawn & (((active >> video_layer) & 1) == 1),
+                    other=0,
+                ).to(tl.float32)
+                drawn_share = tl.where(indexed != 0, (drawn_share > 0).to(tl.float32), drawn_share / _FULL)
+                cover = cover * tl.where(drawn, drawn_share, _picked(chosen, share))
+                hit = done & (cover >= _FAINTEST) & (own == 0)
                 cover = tl.where(hit, cover * tl.load(edit + _OPACITY, mask=done, other=0.0), 0.0)
                 edit_layer = tl.load(edit + _LAYER, mask=done, other=0.0)
                 # The edit layers before this one are done with: they become what is below.

@@ -401,9 +401,14 @@ def spiral(taper: bool) -> tuple[chains.MappedLine, np.ndarray]:
     return chains.MappedLine(0, segments), edit_rows(*flattened([layer("a", brush)]))
 
 
+def one_grid(grid: cells.CellGrid) -> cells.CellGrids:
+    """Of one video layer."""
+    return cells.CellGrids((grid,), cells.picture_cells(WIDTH, HEIGHT), 1.0)
+
+
 class TestTable:
     def test_cells_inside_an_outline(self, shot):
-        grid = cells.cell_grids(shot.model)[1]
+        grid = cells.cell_grids(shot.model).atlas[1]
         rng = np.random.default_rng(0)
         points = (rng.random((9, 2)) * 1.4 - 0.2) * (WIDTH, HEIGHT)
         start, end = points.astype(np.float32), np.roll(points, -1, 0).astype(np.float32)
@@ -420,7 +425,7 @@ class TestTable:
         made = table.build_table(cells.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
         rng = np.random.default_rng(0)
-        for k, grid in enumerate(made.grids):
+        for k, grid in enumerate(made.grids.atlas):
             own = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
             low = (rng.random((50, 2)) * 200 - 20).astype(np.float32)
             high = (low + rng.random((50, 2)) * 40).astype(np.float32)
@@ -458,7 +463,7 @@ class TestTable:
     def test_what_a_wide_brush_takes_to_sort(self, taper):
         """A cell holds the few segments that matter there, however many reach into it."""
         line, rows = spiral(taper)
-        made = table.build_table((cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0),), [line], rows, 1.0)
+        made = table.build_table(one_grid(cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0)), [line], rows, 1.0)
         counts = np.diff(made.starts)
         assert (counts > 0).sum() > 10_000
         assert counts[counts > 0].mean() < 40
@@ -468,7 +473,7 @@ class TestTable:
         """The nearest segment or the one that covers most, also beyond the grid and its border."""
         line, rows = spiral(taper)
         grid = cells.CellGrid(960.0, 900.0, 8.0, 20, 30, 0)
-        made = table.build_table((grid,), [line], rows, 1.0)
+        made = table.build_table(one_grid(grid), [line], rows, 1.0)
         columns, every = made.segment_columns(torch.device("cpu")), torch.arange(1, 601)
         for u, v in (np.random.default_rng(0).random((500, 2)) * 2048).tolist():
             squared, share = painting._squared_distance(
@@ -496,6 +501,7 @@ class TestTable:
         grown = None
         for count in (0, 1, 12, 13, 25, len(edits)):
             grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+        assert list(whole.drawn.items()) == list(grown.drawn.items())
         for name in ("edits", "segments", "starts", "entries"):
             assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
         assert whole.entries.dtype == grown.entries.dtype == np.int32
@@ -508,12 +514,12 @@ class TestTable:
         for count in range(len(edits) + 1):
             whole = table.build_table(grids, lines[:count], rows[:count], 1.0)
             grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
-            for k in range(len(grids)):
+            for k, grid in enumerate(grids.atlas):
                 low = (rng.random((200, 2)) * 200 - 20).astype(np.float32)
                 high = (low + rng.random((200, 2)) * 20).astype(np.float32)
                 found = whole.reaches(k, low, high)
                 assert np.array_equal(grown.reaches(k, low, high), found)
-                parts.add(len(grown._occupied[k]))
+                parts.add(len(grown._occupied[grid]))
         assert found.any()
         assert not found.all()
         assert {1, 2, 5} <= parts <= {1, 2, 3, 4, 5}

@@ -5,15 +5,16 @@ The interpreter must be switched on before Triton is imported, so that a child p
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from inve_core.encodings.backends import GridBackend
-from inve_core.rendering import backends, edit_rows, painting, soft_pixels
+from inve_core.rendering import backends, chains, edit_rows, painting, soft_pixels
 from inve_core.rendering.fields import FULL
-from inve_core.rendering.painting import Canvas, Work
+from inve_core.rendering.painting import Canvas
 
 CPU = torch.device("cpu")
 
@@ -111,7 +112,7 @@ def check_what_was_laid_over_is_told(kernel):
     edits, *rest = backends.made_up_case(CPU, lines=12)
     alone = edits.edits.copy()
     alone[:, edit_rows.LAYER] = 0
-    case = (backends.PaintTable(edits.grids, 2.0, alone, edits.segments, edits.starts, edits.entries), *rest)
+    case = (replace(edits, edits=alone), *rest)
     expected, actual = (painted_by(paint, case, rest[2], True) for paint in (painting.paint, kernel.paint))
     assert expected.painted.any()
     assert relative_error(expected.painted, actual.painted) < ROUNDING
@@ -169,7 +170,7 @@ def check_soft_pixels(layers, kind):
 def check_single_pixels_that_have_several_colours(kernel, layers):
     case = backends.made_up_case(CPU, layers=layers, seed=layers, lines=12)
     lifted = soft_pixels.lift(case.soft, case.plates, 0)
-    work = Work(np.roll(np.arange(8), 3)[:, None] * [1, 0, 0], case.work.slots, case.work.active)
+    work = replace(case.work, places=np.roll(np.arange(8), 3)[:, None] * [1, 0, 0])
     work.active[2, 0] = False
     results = []
     for paint in (painting.paint, kernel.paint):
@@ -195,6 +196,10 @@ def test_the_check_finds_what_is_wrong():
         painting.paint(edits, fields, work, canvas)
         canvas.pixels[canvas.touched] *= 1.01
 
+    def by_the_atlas(edits, fields, work, canvas):
+        nowhere = np.full(len(work), chains.NO_FRAME)
+        painting.paint(edits, fields, replace(work, frames=nowhere), canvas)
+
     def careless(edits, fields, work, canvas):
         painting.paint(edits, fields, work, canvas)
         canvas.pixels[~canvas.touched] += 1e-6
@@ -211,6 +216,7 @@ def test_the_check_finds_what_is_wrong():
     assert backends.mismatch(CPU, backends.TORCH) is None
     for changed, said in (
         ({"paint": brighter}, "differs by"),
+        ({"paint": by_the_atlas}, "differs by"),
         ({"paint": careless}, "nothing touches"),
         ({"lift": darker}, "at soft edges"),
         ({"mix": forgetful}, "nothing touches at soft edges"),
