@@ -137,8 +137,9 @@ def _curve(edit: Adjustment) -> tuple[float, float, float]:
     """Contrast, then gamma, as y = 2^bias * (x * gain)^exponent: exponent, gain and bias."""
     pivot = math.log2(edit.pivot) if edit.contrast != 1 else 0.0
     exponent, bias = edit.contrast / edit.gamma, pivot / edit.gamma
-    if exponent == 1:
-        return exponent, 2.0 ** min(bias - pivot, HUGE_LOG2), 0.0
+    # In the single precision that `Grade` is kept in.
+    if np.float32(exponent) == 1:
+        return 1.0, 2.0 ** min(bias - pivot, HUGE_LOG2), 0.0
     return exponent, 2.0**-pivot, bias
 
 
