@@ -20,12 +20,12 @@ DEVICE ?= auto
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-blender plugins lint format clean
 
 help:  ## this list
 	@echo "INVE bridge: paint on one frame, see it on all of them."
 	@echo
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo
 	@echo "  make demo FRAMES=shot.%04d.exr MATTES=matte.%04d.png OUT=demo PRESET=preview DEVICE=auto"
 	@echo "  make test ARGS=\"-k coordinates\""
@@ -40,14 +40,23 @@ demo: setup  ## from nothing to an edited clip, with the errors measured; FRAMES
 	@$(BIN)/inve-daemon demo --out "$(OUT)" --preset "$(PRESET)" --device "$(DEVICE)" \
 		$(if $(FRAMES),--frames "$(FRAMES)") $(if $(MATTES),--mattes "$(MATTES)")
 
-test: setup  ## every test that this machine can run
+test: setup  ## every test that this machine can run, the Blender add-on's in 4.5
+	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.5 || echo "blender: its tests are skipped"
 	$(BIN)/python -m pytest $(ARGS)
+
+test-blender: setup  ## the Blender add-on's tests in Blender 4.2, 4.5 and 5.0; screenshots of a window in build/screenshots
+	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.2 4.5 5.0
+	@mkdir -p build/screenshots
+	INVE_SCREENSHOTS="$(CURDIR)/build/screenshots" INVE_BLENDER="4.2 4.5 5.0" $(BIN)/python -m pytest tests/blender $(ARGS)
+
+plugins: setup  ## dist/inve_blender-<version>.zip for Blender 4.2 and newer, and -legacy.zip for 3.4 to 4.1
+	@$(BIN)/python tools/build_plugins.py
 
 lint: setup  ## style, types, the arrows between packages, and what must never be called
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=plugins/blender $(BIN)/lint-imports
 	$(BIN)/python tools/forbidden_calls.py
 
 format: setup  ## let ruff lay the code out and put imports in order
@@ -55,5 +64,5 @@ format: setup  ## let ruff lay the code out and put imports in order
 	$(BIN)/ruff format .
 
 clean:  ## remove .venv, caches and the demo's results
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find inve_core daemon tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) .blender demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find inve_core daemon plugins tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,6 +33,16 @@ class FileStamp(NamedTuple):
     modified_ns: int
     size_bytes: int
 
+    @classmethod
+    def of(cls, path: str) -> "FileStamp":
+        """That of a file.
+
+        Raises:
+            OSError: it is not there.
+        """
+        found = os.stat(path)
+        return cls(path, found.st_mtime_ns, found.st_size)
+
 
 def layer_names(matte_count: int) -> tuple[str, ...]:
     """Names of the video layers front to back: `foreground`, `foreground2`, ..., `background`."""
@@ -109,12 +119,11 @@ class ShotSource:
         """
         path = self._plate_path(frame)
         try:
-            found = os.stat(path)
+            return FileStamp.of(path)
         except OSError as error:
             raise MediaError(
                 f"plate {path!r} cannot be read any more ({error.strerror}); put it back."
             ) from error
-        return FileStamp(path, found.st_mtime_ns, found.st_size)
 
     def _plate_path(self, frame: int) -> str:
         """The file that the plate at a frame is to be read from: a movie or a picture."""

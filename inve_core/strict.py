@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from inve_core.errors import CoreError
 
-MAX_DOCUMENT_BYTES = 64 << 20
+MAX_DOCUMENT_BYTES = 128 << 20
 """Largest JSON document that is decoded."""
 
 Coordinate = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -63,7 +63,7 @@ def decode(
         kind: the msgspec type to make.
         error: the exception class to raise.
         what: what the document is, for messages: "the edit stack".
-        expectations: field name -> what it must be, in words, for fields that take certain words only.
+        expectations: as `sentence` takes them.
 
     Raises:
         error: naming the field's path, what was expected and what came.
@@ -78,7 +78,7 @@ def decode(
             )
         return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=kind)
     except msgspec.ValidationError as refused:
-        raise error(_sentence(str(refused), data, what, expectations)) from refused
+        raise error(sentence(str(refused), data, what, expectations)) from refused
     except (msgspec.DecodeError, UnicodeDecodeError) as refused:
         raise error(f"{what} is not valid JSON: {refused}; correct the file.") from refused
     except RecursionError as refused:
@@ -90,10 +90,19 @@ def join(path: str, field: str) -> str:
     return f"{path}.{field}" if path else field
 
 
-def _sentence(
+def sentence(
     message: str, data: bytes | Mapping[str, Any], what: str, expectations: Mapping[str, str]
 ) -> str:
-    """What msgspec says, in the house's form: the field's path, what was expected, what came."""
+    """What msgspec says, in the house's form: the field's path, what was expected, what came, the next step.
+
+    Args:
+        message: of a ValidationError.
+        data: the refused document, to show what stood there.
+        what: what the document is.
+        expectations: field name -> what it must be, in words, for fields that take certain words only; after
+            a semicolon the next step, if it is not to correct it. A name may have those before it, as in
+            `layers.blend`; the longest that fits counts.
+    """
     found = _PATH.search(message)
     path = found[1] if found else ""
     message = message[: found.start()] if found else message
@@ -103,15 +112,23 @@ def _sentence(
     if absent := _ABSENT.match(message):
         return f"`{join(path, absent[1])}` is missing; add it."
     value = _value_at(data, path)
-    field = path.rpartition(".")[2]
-    if field in expectations and ("Invalid" in message or "regex" in message):
-        expected = expectations[field]
-    elif isinstance(value, float) and not math.isfinite(value):
+    in_words = _expectation(path, expectations)
+    step = ""
+    if in_words and ("Invalid" in message or "regex" in message):
+        expected, _, step = in_words.partition("; ")
+    elif message == "Number out of range" or (isinstance(value, float) and not math.isfinite(value)):
         expected = "a finite number"
     else:
         expected = message.replace("`", "").replace("array", "list")
         expected = expected.removeprefix("Expected ").partition(", got ")[0]
-    return f"{f'`{path}`' if path else what} must be {expected}{_got(value)}; correct it."
+    return f"{f'`{path}`' if path else what} must be {expected}{_got(value)}; {step or 'correct it'}."
+
+
+def _expectation(path: str, expectations: Mapping[str, str]) -> str | None:
+    """What is said of the field at a path, under the longest name that it is known by."""
+    names = re.sub(r"\[[^\]]*\]", "", path).split(".")
+    known = (".".join(names[start:]) for start in range(len(names)))
+    return next((expectations[name] for name in known if name in expectations), None)
 
 
 def _value_at(data: bytes | Mapping[str, Any], path: str) -> object:

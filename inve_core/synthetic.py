@@ -12,6 +12,7 @@ frames are indices from 0. `SyntheticClip.write` numbers the files from FIRST_FR
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,8 @@ from inve_core.media.files import storage_error
 
 Array = NDArray[np.float64]
 Layer = Literal["foreground", "background"]
+# Linear RGB [..., 3] of a layer at its own coordinates [..., 2] to what it is painted with there, [..., 3].
+Repaint = Callable[[Layer, Array, NDArray[np.float32]], NDArray[np.float32]]
 
 FIRST_FRAME = 1001
 
@@ -246,6 +249,7 @@ class SyntheticClip:
         flow: float32 [n-1, H, W, 2], pixels: where what is seen at a pixel's centre goes in the next frame.
         flow_valid: bool [n-1, H, W]: whether it is still seen there.
         scene: the geometry behind them.
+        textures: the object's and the ground's colours.
     """
 
     rgb: NDArray[np.uint8]
@@ -253,6 +257,20 @@ class SyntheticClip:
     flow: NDArray[np.float32]
     flow_valid: NDArray[np.bool_]
     scene: Scene
+    textures: tuple[_Texture, _Texture]
+
+    def light(self, frame: int, repaint: Repaint | None = None) -> NDArray[np.float32]:
+        """A frame before it is encoded, with its surfaces painted over: linear RGB [H, W, 3].
+
+        This is the true composite of an edit that sticks to a surface.
+        """
+        return _render(self.scene, self.textures, frame, repaint)[0]
+
+    def surface_light(self, layer: Layer, frame: int) -> NDArray[np.float32]:
+        """Linear RGB [H, W, 3] of one surface as if nothing stood before it; ground and object go on."""
+        xy = pixel_centres(self.scene.width, self.scene.height)[..., None, :] + _offsets(_INNER_SAMPLES)
+        texture = self.textures[0 if layer == "foreground" else 1]
+        return np.stack([texture.colour(self.scene.to_surface(layer, frame, row)).mean(1) for row in xy])
 
     def position(self, layer: Layer, frame_from: int, xy: Array, frame_to: int) -> Array:
         """See `Scene.position`; xy and the answer are [n, 2]."""
@@ -297,15 +315,17 @@ def make_clip(frames: int = 24, width: int = 320, height: int = 180, seed: int =
     scene = Scene(width, height, seed)
     textures = _textures(scene, frames)
     rendered = [_render(scene, textures, frame) for frame in range(frames)]
+    encoded = [np.clip(linear_to_srgb(light), 0.0, 1.0) for light, _ in rendered]
     flows = [_flow(scene, frame) for frame in range(frames - 1)]
     return SyntheticClip(
-        rgb=np.stack([rgb for rgb, _ in rendered]),
+        rgb=np.stack([np.rint(code * 255.0).astype(np.uint8) for code in encoded]),
         mattes=np.stack([matte for _, matte in rendered]),
         flow=np.stack([flow for flow, _ in flows]) if flows else np.zeros((0, height, width, 2), np.float32),
         flow_valid=np.stack([valid for _, valid in flows])
         if flows
         else np.zeros((0, height, width), np.bool_),
         scene=scene,
+        textures=textures,
     )
 
 
@@ -321,9 +341,14 @@ def _offsets(samples: int) -> Array:
 
 
 def _render(
-    scene: Scene, textures: tuple[_Texture, _Texture], frame: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """One frame's (rgb, matte): the mean, in linear light, of samples over each pixel's square."""
+    scene: Scene, textures: tuple[_Texture, _Texture], frame: int, repaint: Repaint | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One frame's (linear RGB, matte): means of samples over each pixel's square."""
+
+    def colour_of(layer: Layer, surface: Array) -> NDArray[np.float32]:
+        colour = textures[0 if layer == "foreground" else 1].colour(surface)
+        return colour if repaint is None else repaint(layer, surface, colour)
+
     centres = pixel_centres(scene.width, scene.height)
     # Only pixels whose centre is this near to the outline can be crossed by it: half a pixel's diagonal times
     # the steepest that `outside_by` rises over one (under 1.7), in object pixels and with some to spare.
@@ -343,14 +368,13 @@ def _render(
             if layer is None:
                 surface = scene.to_surface("foreground", frame, xy)
                 hit = scene.outside_by(surface) <= 0.0
-                ground = textures[1].colour(scene.to_surface("background", frame, xy))
-                colour = np.where(hit[..., None], textures[0].colour(surface), ground)
+                ground = colour_of("background", scene.to_surface("background", frame, xy))
+                colour = np.where(hit[..., None], colour_of("foreground", surface), ground)
                 matte[y, x] = hit.mean(1)
             else:
-                texture = textures[0] if layer == "foreground" else textures[1]
-                colour = texture.colour(scene.to_surface(layer, frame, xy))
+                colour = colour_of(layer, scene.to_surface(layer, frame, xy))
             linear[y, x] = colour.mean(1)
-    return np.rint(np.clip(linear_to_srgb(linear), 0.0, 1.0) * 255.0).astype(np.uint8), matte
+    return linear, matte
 
 
 def _flow(scene: Scene, frame: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

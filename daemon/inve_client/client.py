@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ Json = Mapping[str, Any]
 QUICK_S = 10.0
 """Time for what the daemon answers at once."""
 WORK_S = 300.0
-"""Time for what the worker has to read, load or render first."""
+"""Time for what the worker has to read, load or render first, and for large stacks of edits."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,15 @@ class RenderedFrame:
     frame: int
     exr: Union[bytes, memoryview]
     touched: int
+
+
+@dataclass(frozen=True)
+class StoredTexture:
+    """A texture's file as the daemon keeps it; `suffix` is that of its name, with the dot, or ""."""
+
+    address: str
+    content: bytes
+    suffix: str
 
 
 class Client:
@@ -137,7 +147,8 @@ class Client:
 
     def describe_shot(self, shot: str, *, with_edits: bool = False) -> dict[str, Any]:
         """One shot: frames, size, video layers, model, its edits' `revision`, and `stack` if asked for."""
-        return self.ask("describe_shot", shot=shot, with_edits=with_edits)
+        timeout_s = WORK_S if with_edits else QUICK_S
+        return self.ask("describe_shot", timeout_s=timeout_s, shot=shot, with_edits=with_edits)
 
     def close_shot(self, shot: str) -> dict[str, Any]:
         """Drop the shot from the worker's memory; everything stored stays."""
@@ -223,15 +234,18 @@ class Client:
         edits: Sequence[Json] = (),
         request_id: Optional[str] = None,
     ) -> dict[str, Any]:
-        """Add or change single layers and edits.
+        """Add, change or move single layers and edits: layers first, then edits, each in order.
 
         Args:
             shot: which shot.
             base_revision: the revision that the caller has seen.
-            layers: `{"name", "kind", "blend", "opacity", "enabled"}`; a new name makes a layer on top (with
-                `kind`), a known one changes what is given.
-            edits: `{"layer": name, "edit": {...}}`; an edit with a known `id` replaces that one, any other is
-                added on top of its layer.
+            layers: `{"name", "kind", "blend", "opacity", "enabled", "solo", "video_layer", "rename",
+                "position"}`; a new name makes a layer (with `kind`), a known one changes what is given.
+                `position` counts from the bottom; without it a new layer comes on top.
+            edits: `{"layer": name, "edit": {...}, "position"}`; an edit with a known `id` replaces that one,
+                also in another layer of its kind, any other is added. `{"layer", "id", "position"}` moves
+                one as it is. `position` counts from the bottom of the layer; without it an edit comes on
+                top, and one that stays in its layer stays where it is.
 
         Returns:
             `revision`, and `ids` of the given edits in order.
@@ -261,12 +275,67 @@ class Client:
         """Remove edits by their ids and layers by their names; returns the new `revision`."""
         return self.ask(
             "remove_edits",
+            timeout_s=WORK_S,
             request_id=request_id,
             shot=shot,
             base_revision=base_revision,
             edits=list(edits),
             layers=list(layers),
         )
+
+    def copy_edits(
+        self,
+        shot: str,
+        to: str,
+        *,
+        frame_offset: int = 0,
+        base_revision: Optional[int] = None,
+        request_id: Optional[str] = None,
+    ) -> dict[str, Any]:
+        """Replace the whole edit stack of the shot `to` by that of `shot`; `undo` there takes it back.
+
+        Args:
+            shot: whose edits.
+            to: which shot gets them; all of them must fit its size, frames and video layers.
+            frame_offset: added to the frame number of each edit.
+            base_revision: refuse where the edits of `to` are not at this revision.
+
+        Returns:
+            `revision` of `to`, and `ids` of all edits in the stack's order, which are those of `shot`.
+        """
+        return self.ask(
+            "copy_edits",
+            timeout_s=WORK_S,
+            request_id=request_id,
+            shot=shot,
+            to=to,
+            frame_offset=frame_offset,
+            base_revision=base_revision,
+        )
+
+    def get_texture(self, address: str) -> StoredTexture:
+        """The file of a texture that the daemon has stored.
+
+        Args:
+            address: "sha256:...", as the daemon gives it as a texture's `image`.
+
+        Raises:
+            BadMessage: what came is not the content of that address.
+        """
+        content = bytearray()
+        while True:
+            fields = {"address": address, "offset": len(content)}
+            reply = self._connection.request("get_texture", fields, timeout_s=QUICK_S)
+            total = expect(reply.result, "bytes", int)
+            if len(reply.attachments) != 1:
+                raise BadMessage(f"A texture must come as one attachment, got {len(reply.attachments)}.")
+            content += reply.attachments[0]
+            if len(content) >= total or not reply.attachments[0]:
+                break
+        digest = hashlib.sha256(content).hexdigest()
+        if address != f"sha256:{digest}":
+            raise BadMessage(f"The texture {address} came with other content, sha256:{digest}; try again.")
+        return StoredTexture(address, bytes(content), expect(reply.result, "suffix", str))
 
     def undo(
         self, shot: str, *, base_revision: Optional[int] = None, request_id: Optional[str] = None
@@ -389,10 +458,26 @@ class Client:
         return str(expect(started, "job", str))
 
     def view_atlas(
-        self, shot: str, video_layer: str, *, with_edits: bool = False, long_edge: int = 512
+        self,
+        shot: str,
+        video_layer: str,
+        *,
+        with_edits: bool = False,
+        long_edge: int = 512,
+        frame: int | None = None,
     ) -> bytes:
-        """The atlas of a video layer as one EXR, its longer side `long_edge` pixels."""
-        fields = {"shot": shot, "video_layer": video_layer, "with_edits": with_edits, "long_edge": long_edge}
+        """The atlas of a video layer as one EXR, its longer side `long_edge` pixels.
+
+        With `frame` only what is seen in that frame is opaque; the rest is there at a quarter of its alpha.
+        """
+        fields: dict[str, Any] = {
+            "shot": shot,
+            "video_layer": video_layer,
+            "with_edits": with_edits,
+            "long_edge": long_edge,
+        }
+        if frame is not None:
+            fields["frame"] = frame
         reply = self._connection.request("view_atlas", fields, timeout_s=WORK_S)
         if len(reply.attachments) != 1:
             raise BadMessage(f"An atlas view must bring one picture, got {len(reply.attachments)}.")

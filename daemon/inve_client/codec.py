@@ -12,19 +12,21 @@ from typing import Any, Mapping, Optional, Sequence
 
 import msgpack
 
-from .errors import BadMessage, InveError, TooLarge, VersionMismatch, from_wire
+from .errors import BadField, BadMessage, InveError, TooLarge, VersionMismatch, from_wire
 from .version import PROTOCOL, VERSION, mismatch_sentence
 
 PREAMBLE = b"INVE/%d" % PROTOCOL
-MAX_REQUEST_BYTES = 16 << 20
+MAX_REQUEST_BYTES = 128 << 20
 """Largest request body; the daemon drops the connection of a peer that sends more."""
-MAX_REPLY_BODY_BYTES = 64 << 20
+MAX_REPLY_BODY_BYTES = 128 << 20
 MAX_ATTACHMENT_BYTES = 256 << 20
 """Largest single attachment."""
 MAX_FRAMES = 66
 """Most frames of one message: preamble, body, and 64 attachments."""
 MAX_EVENT_BYTES = 64 << 10
 
+# Integers out of range, other types; text that is no Unicode and too deep nesting are ValueErrors.
+_UNSENDABLE = (OverflowError, TypeError, ValueError)
 _PREAMBLE = re.compile(rb"INVE/(\d{1,9})\Z")
 
 
@@ -65,15 +67,38 @@ def encode_request(request_id: str, kind: str, fields: Mapping[str, Any]) -> lis
     """The frames of a request. The same arguments always give the same bytes.
 
     Raises:
+        BadField: what msgpack does not have, such as integers of more than 64 bits.
         TooLarge: the body is beyond what a daemon accepts.
     """
-    body = msgpack.packb({"kind": kind, "id": request_id, **fields}, use_bin_type=True)
+    whole = {"kind": kind, "id": request_id, **fields}
+    try:
+        body = msgpack.packb(whole, use_bin_type=True)
+    except _UNSENDABLE as error:
+        raise _unsendable(whole, error) from error
     if len(body) > MAX_REQUEST_BYTES:
         raise TooLarge(
             f"A request may have {MAX_REQUEST_BYTES >> 20} MiB, {kind} came to {len(body) / 2**20:.1f} MiB; "
-            f"send it in parts."
+            f"make it smaller."
         )
     return [PREAMBLE, body]
+
+
+def _unsendable(whole: Mapping[str, Any], error: Exception) -> BadField:
+    """The refusal of a request that cannot be packed, which names the field."""
+    name = next((name for name, value in whole.items() if not _can_be_sent(value)), "id")
+    return BadField(
+        f"{whole['kind']}: `{name}` cannot be sent ({error}); use plain data, integers of at most 64 bits "
+        "and Unicode text.",
+        field=name,
+    )
+
+
+def _can_be_sent(value: Any) -> bool:
+    try:
+        msgpack.packb(value, use_bin_type=True)
+    except _UNSENDABLE:
+        return False
+    return True
 
 
 def decode_reply(frames: Sequence[bytes]) -> Reply:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Optional
+from typing import Optional, Sequence
 
 import zmq
 
@@ -121,6 +121,19 @@ class EventSocket(_Socket):
         self._socket.set(zmq.RCVHWM, 1_000)
         self._socket.set(zmq.SUBSCRIBE, b"INVE/")
         self._connect()
+
+
+def wait_for_any(ends: Sequence[_Socket], wake: socket.socket, timeout_s: float) -> None:
+    """Wait until one of our sockets has a message, `wake` has a byte, or the time is up.
+
+    For a thread that has several requests out at once, and is given more by another thread: that one writes
+    to the other end of `wake` (`socket.socketpair`), as ZeroMQ's sockets belong to one thread each.
+    """
+    poller = zmq.Poller()
+    for end in ends:
+        poller.register(end._socket, zmq.POLLIN)
+    poller.register(wake.fileno(), zmq.POLLIN)
+    poller.poll(max(0, int(timeout_s * 1000)))
 
 
 def someone_listens(endpoint: Endpoint, timeout_s: float = 1.0) -> bool:

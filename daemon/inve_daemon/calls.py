@@ -3,16 +3,15 @@
 import contextlib
 import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from inve_client import Client
-from inve_client.errors import CallError, InveError, MediaError, StorageError, Unreachable
+from inve_client.errors import CallError, InveError, MediaError, Unreachable
 from inve_client.watching import ENDED_STATES
 from inve_daemon.connecting import Target, daemon_for, running_daemon
 from inve_daemon.progress import ProgressLine, duration
@@ -58,32 +57,71 @@ def train(
     return result
 
 
-def edit(target: Target, shot: str, edits: Path, *, say: Say) -> dict[str, Any]:
-    """`inve-daemon edit`."""
-    from inve_core.edits import parse_stack
-    from inve_daemon import editing
+def put_edits(target: Target, shot: str, edits: Path, *, say: Say) -> dict[str, Any]:
+    """`inve-daemon edit SHOT EDITS.json`."""
+    from inve_daemon import documents, editing
 
-    stack = parse_stack(_read(edits))
-    folder = os.path.dirname(os.path.abspath(edits))
-    files = [image for image in editing.images_of(stack) if not image.startswith("sha256:")]
-    absolute = {image: os.path.normpath(os.path.join(folder, image)) for image in files}
-    stack = editing.with_images(stack, absolute)
-    with daemon_for(target, tuple(absolute.values())) as client:
+    stack, files = documents.read_edits(edits)
+    with daemon_for(target, tuple(files)) as client:
         answer = client.put_edits(shot, editing.plain(stack))
     say(f"Shot {shot} has {len(answer['ids'])} edits now, revision {answer['revision']}.")
     return {"shot": shot, "edits": len(answer["ids"]), **answer}
 
 
+def export_edits(target: Target, shot: str, out: Path, *, say: Say) -> dict[str, Any]:
+    """`inve-daemon edit SHOT --out EDITS.json`."""
+    from inve_daemon import documents
+
+    documents.output_document(out)
+    with daemon_for(target) as client:
+        described = client.describe_shot(shot, with_edits=True)
+        textures = documents.write_edits(client, described["stack"], out)
+    count = sum(len(layer["edits"]) for layer in described["stack"]["layers"])
+    beside = f", its {len(textures)} textures in {textures[0].parent}" if textures else ""
+    say(f"The {count} edits of shot {shot} are in {out}{beside}.")
+    return {
+        "shot": shot,
+        "edits": count,
+        "revision": described["revision"],
+        "out": str(out),
+        "textures": [str(path) for path in textures],
+    }
+
+
+def step_edits(target: Target, shot: str, word: str, *, say: Say) -> dict[str, Any]:
+    """`inve-daemon edit SHOT --undo` and `--redo`.
+
+    Args:
+        word: "undo" or "redo".
+    """
+    with daemon_for(target) as client:
+        answer = client.undo(shot) if word == "undo" else client.redo(shot)
+    done = "taken back" if word == "undo" else "brought back"
+    say(f"A change of the edits of shot {shot} is {done}, revision {answer['revision']}.")
+    return {"shot": shot, **answer}
+
+
+def copy_edits(target: Target, shot: str, to: str, frame_offset: int, *, say: Say) -> dict[str, Any]:
+    """`inve-daemon edit SHOT --copy-to SHOT`."""
+    with daemon_for(target) as client:
+        answer = client.copy_edits(shot, to, frame_offset=frame_offset)
+    say(f"Shot {to} has the {len(answer['ids'])} edits of {shot} now, revision {answer['revision']}.")
+    return {"shot": shot, "to": to, "edits": len(answer["ids"]), **answer}
+
+
 def track(target: Target, shot: str, points: Path, out: Path | None, *, say: Say) -> dict[str, Any]:
     """`inve-daemon track`."""
     from inve_core.points import parse_points
+    from inve_daemon import documents
 
-    wanted = [msgspec.structs.asdict(point) for point in parse_points(_read(points))]
+    if out is not None:
+        documents.output_file(out)
+    wanted = [msgspec.structs.asdict(point) for point in parse_points(documents.read_file(points))]
     with daemon_for(target) as client:
         tracks = client.track(shot, wanted)
     if out is None:
         return tracks
-    _write(out, msgspec.json.encode(tracks))
+    documents.write_file(out, msgspec.json.encode(tracks))
     say(f"{len(tracks['tracks'])} points on {len(tracks['frames'])} frames are in {out}.")
     return {"shot": shot, "points": len(tracks["tracks"]), "frames": len(tracks["frames"]), "out": str(out)}
 
@@ -242,27 +280,3 @@ def _figures(result: dict[str, Any]) -> str:
         if result.get(name) is not None:
             told.append(text.format(result[name]))
     return ", ".join(told)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CallError(f"{path} cannot be read: {error.strerror}; check the path.") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        with _replacing(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise StorageError(f"{path} could not be written: {error.strerror}; choose another --out.") from error
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place at the end."""
-    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".inve-") as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        os.replace(temporary, path)

@@ -156,13 +156,47 @@ def train(target: "Target", flow: str | None, **arguments: Any) -> dict[str, Any
 
 @cli.command()
 @click.argument("shot")
-@click.argument("edits", type=_FILE, metavar="EDITS.json")
+@click.argument("edits", type=_FILE, metavar="[EDITS.json]", required=False)
+@click.option("--out", type=_FILE, metavar="EDITS.json", help="Write the edits, and their textures beside.")
+@click.option("--undo", is_flag=True, help="Take back the last change.")
+@click.option("--redo", is_flag=True, help="Bring back what --undo took.")
+@click.option("--copy-to", metavar="SHOT", help="Replace another shot's edits by these.")
+@click.option("--frame-offset", type=int, help="With --copy-to: what to add to each frame number.")
 @_daemon_options
-def edit(target: "Target", shot: str, edits: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Replace a shot's whole edit stack, once all of it is checked."""
+def edit(
+    target: "Target",
+    shot: str,
+    edits: Path | None,
+    out: Path | None,
+    undo: bool,
+    redo: bool,
+    copy_to: str | None,
+    frame_offset: int | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Replace a shot's whole edit stack by EDITS.json, once all of it is checked, or do as an option says."""
+    asked = {
+        "EDITS.json": edits is not None,
+        "--out": out is not None,
+        "--undo": undo,
+        "--redo": redo,
+        "--copy-to": copy_to is not None,
+    }
+    given = [name for name, is_given in asked.items() if is_given]
+    if len(given) != 1:
+        came = " and ".join(given) or "none of them"
+        raise click.UsageError(f"`edit` takes one of {', '.join(asked)}, got {came}; give one.")
+    if frame_offset is not None and copy_to is None:
+        raise click.UsageError("--frame-offset belongs to --copy-to; give both, or leave it out.")
     from inve_daemon import calls
 
-    return calls.edit(target, shot, edits, say=say)
+    if edits is not None:
+        return calls.put_edits(target, shot, edits, say=say)
+    if out is not None:
+        return calls.export_edits(target, shot, out, say=say)
+    if copy_to is not None:
+        return calls.copy_edits(target, shot, copy_to, frame_offset or 0, say=say)
+    return calls.step_edits(target, shot, "undo" if undo else "redo", say=say)
 
 
 @cli.command()
@@ -272,11 +306,17 @@ def keygen(words: tuple[str, ...]) -> None:
     raise click.UsageError(_LATER.format("keygen"))
 
 
-@cli.command("install-plugin", context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("words", nargs=-1)
-def install_plugin(words: tuple[str, ...]) -> None:
-    """Install the plugin for Nuke or Blender (comes later)."""
-    raise click.UsageError(_LATER.format("install-plugin"))
+@cli.command("install-plugin")
+@click.argument("host", type=click.Choice(["nuke", "blender"]))
+@click.option("--to", type=_FOLDER, help="A folder for add-ons; those of every Blender found by default.")
+@_json_option
+def install_plugin(host: str, to: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """Put the plugin for Nuke (comes later) or Blender where the host finds it."""
+    if host == "nuke":
+        raise click.UsageError(_LATER.format("install-plugin nuke"))
+    from inve_daemon.plugins import install_blender
+
+    return install_blender(to, say)
 
 
 def main() -> None:

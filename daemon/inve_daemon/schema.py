@@ -5,6 +5,7 @@ that unknown fields, wrong types, over-long lists and numbers that are not finit
 refused with the field's name. (A bound on a float also refuses NaN, which no comparison lets through.)
 """
 
+import contextlib
 import re
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ from inve_client.errors import (
     TooLarge,
     UnknownRequest,
 )
-from inve_core.edits import Edit, EditStack
+from inve_core import strict
+from inve_core.edits import EXPECTATIONS, Edit, EditStack
 from inve_core.points import QueryPoint
 
 MAX_FRAME_NUMBER = 10_000_000
@@ -40,6 +42,8 @@ Pixel = Annotated[int, Meta(ge=-MAX_SIDE_PX, le=MAX_SIDE_PX)]
 Coordinate = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Scale = Annotated[float, Meta(ge=1 / 256, le=8.0)]
 Revision = Annotated[int, Meta(ge=0)]
+Position = Annotated[int, Meta(ge=0, le=100_000)]
+Address = Annotated[str, Meta(pattern=r"\Asha256:[0-9a-f]{64}\Z")]
 Size = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]
 
 
@@ -138,17 +142,23 @@ class LayerPatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     blend: str | None = None
     opacity: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     enabled: bool | None = None
+    solo: bool | None = None
+    video_layer: str | None = None
+    rename: LayerName | None = None
+    position: Position | None = None
 
 
 class EditPatch(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An edit to add to a layer or to put in the place of the one with its id."""
+    """An edit to add or to put in the place of the one with its id, or the id of one that only moves."""
 
     layer: LayerName
-    edit: Edit
+    edit: Edit | None = None
+    id: EditId | None = None
+    position: Position | None = None
 
 
 class PatchEdits(Request, frozen=True, tag="patch_edits"):
-    """Add or change single layers and edits."""
+    """Add, change or move single layers and edits."""
 
     shot: ShotName
     base_revision: Revision
@@ -163,6 +173,22 @@ class RemoveEdits(Request, frozen=True, tag="remove_edits"):
     base_revision: Revision
     edits: Annotated[tuple[EditId, ...], Meta(max_length=100_000)] = ()
     layers: Annotated[tuple[LayerName, ...], Meta(max_length=1_000)] = ()
+
+
+class CopyEdits(Request, frozen=True, tag="copy_edits"):
+    """Replace another shot's whole edit stack by this one's."""
+
+    shot: ShotName
+    to: ShotName
+    base_revision: Revision | None = None
+    frame_offset: FrameNumber = 0
+
+
+class GetTexture(Request, frozen=True, tag="get_texture"):
+    """A part of a stored texture's file."""
+
+    address: Address
+    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
 
 
 class Undo(Request, frozen=True, tag="undo"):
@@ -202,12 +228,13 @@ class Render(Request, frozen=True, tag="render"):
 
 
 class ViewAtlas(Request, frozen=True, tag="view_atlas"):
-    """The atlas of a video layer as a picture."""
+    """The atlas of a video layer as a picture; with `frame` what it does not show is dimmed."""
 
     shot: ShotName
     video_layer: Annotated[str, Meta(max_length=64)]
     with_edits: bool = False
     long_edge: Annotated[int, Meta(ge=16, le=8192)] = 512
+    frame: FrameNumber | None = None
 
 
 # What is wrong inside these fields is about the document that they carry, and is said of the document.
@@ -233,12 +260,32 @@ REQUESTS: tuple[type[Request], ...] = (
     PutEdits,
     PatchEdits,
     RemoveEdits,
+    CopyEdits,
     Undo,
     Redo,
+    GetTexture,
     Track,
     Render,
     ViewAtlas,
 )
+
+
+_SHOT_NAME = "1 to 64 letters, digits or . _ -; choose another name"
+_PATH = "a path without NUL"
+# `id` is that of a request, and of what the documents have by their own rule.
+_EXPECTATIONS = {
+    **EXPECTATIONS,
+    **{f"{name}.id": strict.EXPECTATIONS["id"] for name in ("layers", "edits", "edit", "points")},
+    "id": "1 to 64 letters, digits or _ -",
+    "shot": _SHOT_NAME,
+    "to": _SHOT_NAME,
+    "job": "the id of a job, as `jobs` lists them",
+    "address": "'sha256:' and 64 hexadecimal digits",
+    **dict.fromkeys(("frames", "mattes", "out"), _PATH),
+    "bits": "16 or 32",
+    "compression": "'zip' or 'none'",
+}
+_MAX_SHOWN_BODY_BYTES = 1 << 20
 
 
 class _Envelope(Struct, frozen=True):
@@ -273,7 +320,7 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
         Refused: it is not msgpack, of an unknown kind, has a wrong field, or is too large.
     """
     if len(body) > limit_bytes:
-        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; send it in parts."))
+        raise Refused(TooLarge(f"A request may have {limit_bytes} bytes, got {len(body)}; make it smaller."))
     try:
         envelope = _ENVELOPE.decode(body)
     except msgspec.ValidationError as error:
@@ -290,22 +337,22 @@ def decode_request(body: bytes, limit_bytes: int) -> Request:
     try:
         request: Request = decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Refused(_bad_field(envelope.kind, error), request_id) from error
+        raise Refused(_bad_field(envelope.kind, error, body), request_id) from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused(BadMessage(f"A request must be msgpack: {_said(error)}."), request_id) from error
     return request
 
 
-def _bad_field(kind: str, error: msgspec.ValidationError) -> InveError:
+def _bad_field(kind: str, error: msgspec.ValidationError, body: bytes) -> InveError:
     field = field_of(error)
     document = _DOCUMENTS.get((kind, re.split(r"[.\[]", field)[0]))
-    if field == "shot" and "matching regex" in str(error):
-        sentence = (
-            "A shot's name must be 1 to 64 letters, digits or . _ -; choose another (--name of `train`)."
-        )
-    else:
-        sentence = f"{kind}: {_said(error)}; see SPEC.md for its fields."
-    return (document or BadField)(sentence, field=field)
+    # As with documents: a large body is not worth decoding again to show what stood there.
+    plain: dict[str, Any] = {}
+    if len(body) <= _MAX_SHOWN_BODY_BYTES:
+        with contextlib.suppress(RecursionError, UnicodeDecodeError, ValueError):
+            plain = msgspec.msgpack.decode(body, type=dict[str, Any])
+    sentence = strict.sentence(str(error), plain, "the request", _EXPECTATIONS)
+    return (document or BadField)(f"{kind}: {sentence}", field=field)
 
 
 def field_of(error: msgspec.ValidationError) -> str:

@@ -209,6 +209,8 @@ class Server:
                 self._daemon.shared.tick()
                 if self._router in ready:
                     self._take_requests()
+                if not ready:
+                    self._daemon.store.tidy()
                 refusal = self._daemon.worker.refusal
                 if refusal is not None and not self.settings.private:
                     raise refusal

@@ -5,8 +5,10 @@ Everything here turns what the operating system and OpenImageIO report into Medi
 
 import contextlib
 import os
+import re
 import shutil
 import stat
+import struct
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +34,8 @@ MAX_BYTES = 2 << 30
 StrPath = str | os.PathLike[str]
 
 # A reader that is picked by content may decode while it opens, before any cap applies; so a file must first
-# look like one of these. WebP decodes at once, but cannot exceed MAX_SIDE.
+# look like one of these. WebP decodes at once, but cannot exceed MAX_SIDE; GIF's size is looked at before.
+# JPEG 2000 and JPEG XL are left out because they decode at once whatever their headers claim.
 _SIGNATURES = (
     b"\x76\x2f\x31\x01",  # EXR
     b"\x89PNG\r\n\x1a\n",
@@ -50,9 +53,18 @@ _SIGNATURES = (
     b"#?RGBE",
     b"\x01\xda",  # SGI
     b"RIFF",  # WebP
+    b"GIF87a",
+    b"GIF89a",
+    b"8BPS",  # PSD
+    b"DDS ",
+    b"FOR4",  # Maya's IFF
+    b"\x00\x00\x01\x00",  # ICO
+    b"\x53\x80\xf6\x34",  # Softimage PIC
 )
+_PNM = re.compile(rb"P[1-6fF]\s")
 _READERS = frozenset(
     {"openexr", "png", "jpeg", "tiff", "dpx", "cineon", "targa", "bmp", "hdr", "sgi", "webp"}
+    | {"gif", "psd", "dds", "iff", "ico", "softimage", "pnm"}
 )
 PICTURE_SUFFIXES = frozenset(
     {
@@ -251,12 +263,18 @@ def _check_signature(name: str) -> None:
         ) from error
     # TGA has no signature, only few values that its second and third byte may have.
     maybe_tga = name.lower().endswith(".tga") and head[1:2] in b"\0\1" and head[2:3] in b"\1\2\3\x09\x0a\x0b"
-    if not (maybe_tga or head.startswith(_SIGNATURES)):
+    if not (maybe_tga or head.startswith(_SIGNATURES) or _PNM.match(head)):
         raise MediaError(
             f"{name!r} is not a picture of a supported format (EXR, PNG, JPEG, TIFF, DPX, Cineon, TGA, BMP, "
-            "HDR, "
-            "SGI, WebP); convert it to one of them."
+            "HDR, SGI, WebP, GIF, PSD, DDS, IFF, ICO, PIC, PNM); convert it to one of them."
         )
+    if head.startswith(b"GIF8"):
+        width, height = struct.unpack_from("<2H", head.ljust(10, b"\0"), 6)
+        if not 1 <= min(width, height) <= max(width, height) <= MAX_SIDE:
+            raise MediaError(
+                f"{name!r} claims {width}x{height} pixels; sides of 1 to {MAX_SIDE} pixels are read: "
+                "scale it down."
+            )
 
 
 def _reason(get_error: Callable[[], str]) -> str:

@@ -43,6 +43,9 @@ KEPT_METADATA = (
     "worldtoscreen",
     "Copyright",
 )
+# Formats whose colour is not premultiplied, which OpenImageIO does not say of them. (It divides DXT2 and DXT4
+# by their alpha itself.)
+STRAIGHT_FORMATS = ("bmp", "dds", "ico")
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def read_spec(path: StrPath) -> PictureSpec:
     """
     with open_picture(path) as source:
         _, header = _colour_part(path, source)
-        return _spec(path, source, header, _colour_indices(path, header.channelnames))
+        return _spec(path, source, header, _colour_indices(path, source, header))
 
 
 def read_picture(path: StrPath) -> Picture:
@@ -148,10 +151,10 @@ def read_picture(path: StrPath) -> Picture:
     """
     with open_picture(path) as source:
         part, header = _colour_part(path, source)
-        indices = _colour_indices(path, header.channelnames)
+        indices = _colour_indices(path, source, header)
         spec = _spec(path, source, header, indices)
-        stored = _read_indices(path, source, part, spec, indices)
-        pixels = _linear_rgba(path, spec, stored, straight=alpha_is_straight(header))
+        stored = _without_padding(source, _read_indices(path, source, part, spec, indices))
+        pixels = _linear_rgba(path, spec, stored, straight=_is_straight(source, header))
         return Picture(spec, pixels, _metadata(header, spec))
 
 
@@ -166,9 +169,9 @@ def read_display_rgb(path: StrPath) -> npt.NDArray[np.float32]:
     """
     with open_picture(path) as source:
         part, header = _colour_part(path, source)
-        indices = _colour_indices(path, header.channelnames)
+        indices = _colour_indices(path, source, header)
         spec = _spec(path, source, header, indices)
-        stored = _read_indices(path, source, part, spec, indices)
+        stored = _without_padding(source, _read_indices(path, source, part, spec, indices))
         if np.issubdtype(stored.dtype, np.integer) and stored.shape[2] == 3:
             table = _table(path, spec, int(np.iinfo(stored.dtype).max))
             if stored.dtype == np.uint8:
@@ -176,7 +179,7 @@ def read_display_rgb(path: StrPath) -> npt.NDArray[np.float32]:
             else:
                 shown = table.take(stored)
         else:
-            rgba = _linear_rgba(path, spec, stored, straight=alpha_is_straight(header))
+            rgba = _linear_rgba(path, spec, stored, straight=_is_straight(source, header))
             shown = rgba[..., :3].astype(np.float32)
         if spec.data_window == (0, 0, spec.width, spec.height):
             return shown
@@ -218,6 +221,10 @@ def read_matte(path: StrPath) -> npt.NDArray[np.float32]:
 def read_texture(path: StrPath) -> npt.NDArray[np.float32]:
     """Read a picture to be placed as a texture: upright by its orientation tag, over its display window.
 
+    Colour is made linear by the file's colour space first, and premultiplied then. Whether the file holds it
+    premultiplied is OpenImageIO's to say: EXR and most of what has no word for it do, PNG and TGA do not. Nor
+    do BMP, DDS and ICO, of which it says nothing.
+
     Returns:
         float32 [height, width, 4], scene-linear, premultiplied, alpha clipped to 0..1.
 
@@ -252,9 +259,13 @@ def _colour_part(path: StrPath, source: oiio.ImageInput) -> tuple[int, oiio.Imag
     return 0, first
 
 
-def _colour_indices(path: StrPath, channels: Sequence[str]) -> list[int]:
+def _colour_indices(path: StrPath, source: oiio.ImageInput, header: oiio.ImageSpec) -> list[int]:
     """Where red, green, blue and, where there is one, alpha stand among a part's channels."""
+    channels = header.channelnames
     names = [name.upper() for name in channels]
+    if source.format_name() != "openexr" and len(names) == 2:
+        # Only EXR names its channels. Elsewhere two samples are grey and alpha, whatever a reader calls them.
+        return [0, 0, 0, 1]
     if "RY" in names or "BY" in names:
         raise MediaError(
             f"{os.fspath(path)!r} stores luminance and chroma; red, green and blue were expected: "
@@ -273,6 +284,18 @@ def _colour_indices(path: StrPath, channels: Sequence[str]) -> list[int]:
     grey = names.index("Y" if "Y" in names else greys[0])
     alpha = [names.index("A")] if "A" in names and names.index("A") != grey else []
     return [grey, grey, grey, *alpha]
+
+
+def _is_straight(source: oiio.ImageInput, header: oiio.ImageSpec) -> bool:
+    """Whether colour is not premultiplied; a second sample that no reader calls alpha comes from painters."""
+    unknown = source.format_name() != "openexr" and header.alpha_channel < 0
+    return unknown or source.format_name() in STRAIGHT_FORMATS or alpha_is_straight(header)
+
+
+def _without_padding(source: oiio.ImageInput, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples without an alpha that is no alpha: of BMP and ICO the fourth byte is often unused, and zero."""
+    padded = source.format_name() in ("bmp", "ico") and stored.shape[2] == 4 and not stored[..., 3].any()
+    return np.ascontiguousarray(stored[..., :3]) if padded else stored
 
 
 def _spec(

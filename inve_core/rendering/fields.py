@@ -1,25 +1,32 @@
 """Atlas position and visibility of frames' pixels: worked out once, tile by tile, and kept on the device.
 
-A tile holds the uv of each video layer and every layer's visibility. What nobody asked for yet is not worked
-out; `bake` works out everything. Of each tile it is also known which part of the atlas it can show: from a
-coarse lattice at first, exactly once its pixels have been worked out.
+A tile holds the uv of each video layer and every layer's visibility, and where there are soft edges also each
+layer's own light (`edges`). What nobody asked for yet is not worked out; `bake` works out everything. Of each
+tile it is also known which part of the atlas it can show: from a coarse lattice at first, exactly once its
+pixels have been worked out.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inve_core.coordinates import PictureGrid
 from inve_core.model import LayeredAtlas
+from inve_core.rendering.edges import EdgePool, edge_light
 
 TILE = 64
 TILE_PIXELS = TILE * TILE
 POINTS_A_CALL = {"cpu": 1 << 16, "cuda": 1 << 21}
 BUDGET_BYTES = 1 << 30
+# One tile in so many can have a soft edge before tiles of other frames must give way for it.
+TILES_AN_EDGE = 4
 # Frames and sizes of which it is remembered what their tiles can show: a few kilobytes each.
 FRAMES_KNOWN = 512
 # Opacity this close to none or all is taken as none or all: the network never quite reaches either.
@@ -69,6 +76,25 @@ class FrameSize:
         return np.stack((tiles % self.columns, tiles // self.columns), 1) * TILE
 
 
+class DrawnPixel(NamedTuple):
+    """A pixel of a rendered frame, in pixels of the picture that is drawn on.
+
+    Attributes:
+        width, height: of the pixel.
+        span: the side of a square of its area.
+    """
+
+    width: float
+    height: float
+    span: float
+
+    @classmethod
+    def of(cls, grid: PictureGrid, size: FrameSize) -> "DrawnPixel":
+        """Of a frame that is rendered at a size."""
+        width, height = grid.width / size.width, grid.height / size.height
+        return cls(width, height, min(math.sqrt(width * height), LARGEST_FOOTPRINT_PX * max(grid.factors)))
+
+
 @dataclass(eq=False)
 class TileBounds:
     """What each tile of a frame can show of each video layer's atlas.
@@ -109,16 +135,20 @@ class FieldCache:
     Attributes:
         uv: [slots, layers, TILE, TILE, 2] float32 atlas pixels.
         visible: [slots, TILE, TILE, layers] int16, 0 to FULL, snapped.
-        generation: goes up whenever tiles are worked out, which others may have given way to.
+        edges: the layers' own light at pixels with 0 < visible < FULL: of pixel (x, y) of the tile in a slot
+            it is edges.light[e, :, y, x] with e = edges.homes[slot], and none where e is -1.
+        generation: goes up whenever tiles are worked out, give way or are forgotten.
     """
 
     def __init__(self, model: LayeredAtlas, budget_bytes: int = BUDGET_BYTES):
         self.model = model
         layers = model.layer_count
-        self.tile_bytes = TILE_PIXELS * layers * (2 * 4 + 2)
+        edge_bytes = TILE_PIXELS * layers * 3 * 2
+        self.tile_bytes = TILE_PIXELS * layers * (2 * 4 + 2) + edge_bytes // TILES_AN_EDGE
         self.capacity = max(64, budget_bytes // self.tile_bytes)
         self.uv = torch.empty(0, layers, TILE, TILE, 2, device=model.device)
         self.visible = torch.empty(0, TILE, TILE, layers, dtype=torch.int16, device=model.device)
+        self.edges = EdgePool(model, self.capacity // TILES_AN_EDGE, TILE)
         self.generation = 0
         self._free: list[int] = []
         self._frames: OrderedDict[FrameSize, _Frame] = OrderedDict()
@@ -180,6 +210,10 @@ class FieldCache:
                     # What its tiles can show is known exactly in a moment, without a lattice.
                     self._know(size, TileBounds.unknown(count, self.model.layer_count))
                 several.append((size, self._home(size, tiles)))
+            unknown = sum(int((~frame.ready[:, -1]).sum()) for _, frame in several)
+            if done and unknown > self.edges.room:
+                # Their edges could take the place of the frames before them, which are wanted more.
+                break
             if all(not frame.ready.any() for _, frame in several) and count <= self._tiles_a_call:
                 for plane in range(self.model.layer_count + 1):
                     self._evaluate(several, plane, tiles)
@@ -189,7 +223,7 @@ class FieldCache:
             for _ in several:
                 done += 1
                 on_frame(done)
-        return fitting
+        return done
 
     def positions(self, size: FrameSize, layer: int, tiles: TileIndices) -> Tensor:
         """Atlas positions of a video layer: [n, TILE, TILE, 2] pixels of the reference frame."""
@@ -205,8 +239,10 @@ class FieldCache:
         """Whether a frame's tiles fit in without any other's giving way."""
         if size not in self._frames and len(self._frames) >= FRAMES_KNOWN:
             return False
-        room = len(self._free) + self.capacity - len(self.uv)
-        return int((self._frame(size).slots < 0).sum()) <= room
+        frame, room = self._frame(size), len(self._free) + self.capacity - len(self.uv)
+        homeless = frame.slots < 0
+        unknown = homeless | ~frame.ready[:, -1]
+        return int(homeless.sum()) <= room and int(unknown.sum()) <= self.edges.room
 
     def clear(self) -> None:
         """Forget everything; the memory stays taken."""
@@ -258,12 +294,15 @@ class FieldCache:
         uv, visible = (old.new_empty(slots, *old.shape[1:]) for old in (self.uv, self.visible))
         uv[:have], visible[:have] = self.uv, self.visible
         self.uv, self.visible = uv, visible
+        self.edges.serve(slots)
         self._free[:0] = range(slots - 1, have - 1, -1)
 
     def _drop(self, frame: _Frame, which: npt.NDArray[np.bool_] | None = None) -> None:
         dropped = frame.slots >= 0 if which is None else which & (frame.slots >= 0)
         self._free += frame.slots[dropped].tolist()
+        self.edges.release(frame.slots[dropped])
         frame.slots[dropped] = -1
+        self.generation += bool(dropped.any())
 
     # -- values ------------------------------------------------------------------------------------------
 
@@ -283,6 +322,7 @@ class FieldCache:
             visible = snap(model.visibility(xy, t)).view(len(homes), TILE, TILE, -1)
             kept = (visible * FULL).round().to(torch.int16)
             self.visible[slots] = kept
+            self._keep_edges([frame for _, frame in frames], homes, kept, xy, t)
             found = (kept.amax((1, 2)) > 0).cpu().numpy()
         else:
             uv = model.map(plane, xy, t).view(len(homes), TILE, TILE, 2)
@@ -299,6 +339,28 @@ class FieldCache:
                 bounds.low[tiles, plane], bounds.high[tiles, plane] = values[:, :2], values[:, 2:4]
                 bounds.footprint[tiles, plane] = values[:, 4]
             frame.ready[tiles, plane] = True
+
+    def _keep_edges(
+        self, frames: list[_Frame], slots: npt.NDArray[np.int64], visible: Tensor, xy: Tensor, t: Tensor
+    ) -> None:
+        """Work out the edge light of tiles whose visibility is known; other frames' tiles give way for it.
+
+        Args:
+            frames: the tiles' frames, which stay.
+            slots: [n] of the tiles.
+            visible: [n, TILE, TILE, layers], as it is kept.
+            xy, t: their pixels, [n * TILE_PIXELS, 2] and [n * TILE_PIXELS].
+        """
+        soft = ((visible > 0) & (visible < FULL)).any(-1)
+        count = int(soft.flatten(1).any(1).sum())
+        for other in list(self._frames.values()):
+            if self.edges.room >= count:
+                break
+            if not any(other is frame for frame in frames):
+                self._drop(other)
+        where = soft.view(-1).nonzero()[:, 0]
+        shown = visible.view(len(xy), -1)[where].float() / FULL
+        self.edges.put(slots, soft, edge_light(self.model, xy[where], t[where], shown))
 
 
 def tile_pixels(size: FrameSize, tiles: TileIndices, device: torch.device) -> Tensor:
@@ -330,6 +392,9 @@ def lattice_bounds(model: LayeredAtlas, size: FrameSize) -> TileBounds:
     grid, tiles = model.geometry.grid, size.columns * size.rows
     factors = (grid.working_width / size.width, grid.working_height / size.height)
     steps = [max(1, int(np.ceil(TILE * factor / LATTICE_PX))) for factor in factors]
+    if max(steps) > TILE:
+        # So small a picture has few tiles, and working them out takes fewer points than such a lattice.
+        return TileBounds.unknown(tiles, model.layer_count)
     x, y = (np.arange(step + 1) * (TILE / step) for step in steps)
     offsets = np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2)
     places = (size.corners(np.arange(tiles))[:, None] + offsets) * factors

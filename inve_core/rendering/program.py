@@ -4,24 +4,28 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
-from inve_core.edits import EditLayer, EditStack, Texture
+from inve_core.edits import EditLayer, EditStack, Line, Texture
 from inve_core.model import LayeredAtlas
-from inve_core.rendering.chains import Line, LineMapper, MappedLine
-from inve_core.rendering.fields import LARGEST_FOOTPRINT_PX, FieldCache, FrameSize, TileIndices
-from inve_core.rendering.painting import Work
-from inve_core.rendering.table import (
-    CellGrid,
-    PaintTable,
-    Placed,
-    build_table,
-    cell_grids,
-    edit_rows,
-    flattened,
+from inve_core.rendering.cells import CellGrids, cell_grids
+from inve_core.rendering.chains import LineMapper, MappedLine
+from inve_core.rendering.edit_rows import Placed, edit_rows, flattened
+from inve_core.rendering.fields import (
+    LARGEST_FOOTPRINT_PX,
+    TILE,
+    DrawnPixel,
+    FieldCache,
+    FrameSize,
+    TileIndices,
 )
+from inve_core.rendering.painting import Work
+from inve_core.rendering.table import PaintTable, build_table
 
 PROGRAMS_KNOWN = 4
 WORKS_KNOWN = 1024
@@ -45,10 +49,14 @@ class TextureStep:
 
     layer: EditLayer
 
-    @property
+    @cached_property
     def edits(self) -> tuple[Texture, ...]:
-        """Its edits, bottom to top."""
-        return tuple(edit for edit in self.layer.edits if isinstance(edit, Texture))
+        """Its edits, bottom to top; those that stick to "auto" stick to what the layer says."""
+        return tuple(
+            edit if edit.video_layer != "auto" else replace(edit, video_layer=self.layer.video_layer)
+            for edit in self.layer.edits
+            if isinstance(edit, Texture)
+        )
 
 
 @dataclass(eq=False)
@@ -56,13 +64,15 @@ class TableStep:
     """Consecutive edit layers of strokes and adjustments, and their tables by the pixel's span."""
 
     layers: tuple[EditLayer, ...]
-    grids: tuple[CellGrid, ...]
+    grids: CellGrids
     edits: list[Line]
     places: list[Placed]
     lines: list[MappedLine]
     rows: npt.NDArray[np.float32]
     # Tables of the first of these edits, made before there were more.
     below: dict[int, PaintTable]
+    # The exponent of the table that tiles of a frame wanted the last time; only a guess for the next.
+    spans: dict[FrameSize, int] = field(default_factory=dict)
     _tables: dict[int, PaintTable] = field(default_factory=dict)
     _works: OrderedDict[tuple[FrameSize, Window], tuple[int, list[tuple[PaintTable, Work]]]] = field(
         default_factory=OrderedDict
@@ -101,13 +111,18 @@ class TableStep:
             window.x, window.y, window.x + window.width - 1, window.y + window.height - 1
         )
         # An edit's tiles are found with a table for common pixels; where they hold larger ones, once more.
-        exponent = _exponent(float(np.median(fields.bounds(size).footprint)))
-        tiles = tiles[self._active(fields, size, tiles, exponent)[1].any(1)]
+        exponent = self.spans.get(size)
+        if exponent is None:
+            exponent = exponent_of(float(np.median(fields.bounds(size).footprint)))
+        table, active = self._active(fields, size, tiles, exponent)
+        kept = active.any(1)
+        tiles, active = tiles[kept], active[kept]
         if len(tiles) > fields.capacity:
             for low in range(0, len(tiles), fields.capacity):
-                yield self._work(fields, size, window, tiles[low : low + fields.capacity], exponent)
+                part = slice(low, low + fields.capacity)
+                yield self._work(fields, size, window, tiles[part], table, active[part])
             return
-        found = [self._work(fields, size, window, tiles, exponent)] if len(tiles) else []
+        found = [self._work(fields, size, window, tiles, table, active)] if len(tiles) else []
         self._works[key] = (fields.generation, found)
         while len(self._works) > WORKS_KNOWN:
             self._works.popitem(last=False)
@@ -118,43 +133,58 @@ class TableStep:
     ) -> tuple[PaintTable, npt.NDArray[np.bool_]]:
         """A table that holds for the tiles' pixels, and which video layers have edits in which tile."""
         bounds = fields.bounds(size)
+        pixel = DrawnPixel.of(fields.model.geometry.grid, size)
+        low, high = (
+            (size.corners(tiles) + side) * np.array((pixel.width, pixel.height)) for side in (0, TILE)
+        )
         while True:
             table = self.table(exponent)
-            active = np.zeros((len(tiles), len(self.grids)), bool)
+            active = np.zeros((len(tiles), len(self.grids.atlas)), bool)
+            own_layers = table.layers_drawn.get(size.t, ())
+            on_frame = table.reaches_on_frame(size.t, low, high)
             for k in table.layers:
                 reached = table.reaches(k, bounds.low[tiles, k], bounds.high[tiles, k])
+                if k in own_layers:
+                    reached |= on_frame
                 active[:, k] = reached & bounds.seen[tiles, k]
-            needed = _exponent(float(bounds.footprint[tiles][active].max(initial=0.0)))
+            largest = float(bounds.footprint[tiles][active].max(initial=0.0))
+            needed = exponent_of(max(largest, pixel.span / self.grids.picture_px) if own_layers else largest)
             if needed <= exponent:
+                self.spans[size] = exponent
                 return table, active
             exponent = needed
 
     def _work(
-        self, fields: FieldCache, size: FrameSize, window: Window, tiles: TileIndices, exponent: int
+        self,
+        fields: FieldCache,
+        size: FrameSize,
+        window: Window,
+        tiles: TileIndices,
+        table: PaintTable,
+        active: npt.NDArray[np.bool_],
     ) -> tuple[PaintTable, Work]:
-        fields.slots(size, tiles, ())
+        """Work out the tiles' fields, after which less of them may be reached; see `_active`."""
         while True:
-            table, active = self._active(fields, size, tiles, exponent)
+            before = fields.generation
+            slots = fields.slots(size, tiles, ())
             for k in table.layers:
                 fields.slots(size, tiles[active[:, k]], (k,))
-            # Now that their pixels are worked out their span is known exactly.
-            footprint = fields.bounds(size).footprint[tiles][active].max(initial=0.0)
-            needed = _exponent(float(footprint))
-            # A span just above the table's is within rounding of it.
-            if footprint <= table.footprint_px or needed <= exponent:
+            if fields.generation == before:
                 break
-            exponent = needed
+            # Now that their pixels are worked out it is known exactly what they show, and their span.
+            table, active = self._active(fields, size, tiles, self.spans[size])
         kept = active.any(1)
-        tiles, active = tiles[kept], active[kept]
-        corners = size.corners(tiles) - (window.x, window.y)
-        places = np.concatenate((np.zeros((len(tiles), 1), np.int64), corners), 1)
-        return table, Work(places, fields.slots(size, tiles, ()), active)
+        corners = size.corners(tiles[kept])
+        places = np.concatenate((np.zeros((len(corners), 1), np.int64), corners - (window.x, window.y)), 1)
+        frames, pixel = np.full(len(corners), size.t), DrawnPixel.of(fields.model.geometry.grid, size)
+        return table, Work(places, slots[kept], active[kept], frames, corners, pixel)
 
 
 Step = TableStep | TextureStep
 
 
-def _exponent(footprint_px: float) -> int:
+def exponent_of(footprint_px: float) -> int:
+    """Of the smallest tables that hold for pixels that span so many atlas pixels."""
     smallest = 2.0**SMALLEST_FOOTPRINT
     return min(LARGEST_FOOTPRINT, math.ceil(math.log2(max(footprint_px, smallest)) - 1e-6))
 
@@ -166,6 +196,10 @@ class Programs:
         self._map = LineMapper(model)
         self._grids = cell_grids(model)
         self._known: list[tuple[EditStack, bool, list[Step]]] = []
+
+    def record(self) -> None:
+        """Get ready for edits that come one by one; see `LineNetworks.record`."""
+        self._map.networks.record()
 
     def steps(self, stack: EditStack, *, apart: bool) -> list[Step]:
         """The steps of a stack, bottom to top; `apart` keeps every edit layer to itself.
@@ -184,9 +218,7 @@ class Programs:
 
     def _make(self, stack: EditStack, apart: bool) -> list[Step]:
         groups: list[list[EditLayer]] = []
-        for layer in stack.layers:
-            if not layer.enabled or not layer.opacity or not layer.edits:
-                continue
+        for layer in stack.rendered:
             joins = layer.kind != "texture" and groups and groups[-1][0].kind != "texture"
             if joins and not apart:
                 groups[-1].append(layer)
@@ -208,6 +240,8 @@ class Programs:
             lines, rows = self._map(edits), edit_rows(edits, places)
             return TableStep(layers, self._grids, edits, places, lines, rows, {})
         count = len(below.edits)
+        if count == len(edits):
+            return replaced(below, layers=layers)
         lines = below.lines + self._map(edits[count:])
         rows = np.concatenate((below.rows, edit_rows(edits[count:], places[count:])))
-        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables())
+        return TableStep(layers, self._grids, edits, places, lines, rows, below.tables(), dict(below.spans))

@@ -14,17 +14,22 @@ from inve_core.media.exr import Part
 from inve_core.media.pictures import Picture, PictureSpec, sample_type
 from inve_core.model import LayeredAtlas
 from inve_core.rendering.atlas_view import atlas_picture
-from inve_core.rendering.backends import paint_on, warm_up
-from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize
-from inve_core.rendering.painting import Canvas, Work, over
+from inve_core.rendering.backends import painter_on, warm_up
+from inve_core.rendering.blending import lay_layer, stored
+from inve_core.rendering.fields import BUDGET_BYTES, TILE, FieldCache, FrameSize, TileIndices
+from inve_core.rendering.painting import Canvas, Work
 from inve_core.rendering.plate import canvas_of, cropped
 from inve_core.rendering.plates import BUDGET_BYTES as PLATE_BUDGET_BYTES
 from inve_core.rendering.plates import DevicePlates, PlateCache
 from inve_core.rendering.program import Programs, Step, TableStep, TextureStep, Window
+from inve_core.rendering.soft_edges import SoftEdges
 from inve_core.rendering.table import PaintTable
-from inve_core.rendering.texturing import Patch, TexturePainter
+from inve_core.rendering.texturing import TexturePainter
 from inve_core.source import ShotSource
 from inve_core.tracking import frame_index
+
+# Tiles of the frames that are painted together; soft edges take a third of a megabyte for each that has some.
+TILES_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,8 @@ class Rendered:
 
     Attributes:
         picture: the plate with the edits; untouched pixels have the plate's very bits.
-        parts: with `layers`, each edit layer premultiplied, then each video layer's matte and uv.
+        parts: with `layers`, each edit layer premultiplied, bottom to top, then each video layer's matte and
+            uv. Edit layers laid *over* the plate one by one make the picture.
         touched: number of pixels that an edit changed.
     """
 
@@ -95,8 +101,11 @@ class Renderer:
         Raises:
             PointError: the shot has no such frame.
         """
-        kind = torch.float16 if sample_type(self.source.source_type) is np.float16 else torch.float32
-        warm_up(self.model.device, self.model.layer_count, kind)
+        half = sample_type(self.source.source_type) is np.float16
+        # Soft edges and what lies between edit layers are painted in single precision.
+        for kind in (torch.float16, torch.float32) if half else (torch.float32,):
+            warm_up(self.model.device, self.model.layer_count, kind)
+        self._programs.record()
         wanted = self.model.geometry.frames if frames is None else frames
         return self.fields.bake([self._size(frame, scale) for frame in wanted], on_frame)
 
@@ -141,10 +150,11 @@ class Renderer:
         size = FrameSize(frame_index(self.model, frame), plate.spec.width, plate.spec.height)
         canvas = canvas_of(plate.spec)
         window = Window(canvas.x, canvas.y, canvas.width, canvas.height)
-        if self.on_gpu and any(layer.edits for layer in stack.layers):
+        if self.on_gpu and stack.rendered:
             # All tiles at once take a GPU less time than to find out which of them are wanted.
             self.fields.bake([size])
-        steps = self._programs.steps(stack, apart=layers)
+        # Overscan is passed through, and it may be all that there is.
+        steps = self._programs.steps(stack, apart=layers) if canvas.width and canvas.height else []
         if self.on_gpu and not layers:
             pixels, touched = self._paint_on_gpu(steps, size, window, plate, frame, scale, whole)
             return Rendered(replace(plate, pixels=pixels), (), touched)
@@ -175,24 +185,38 @@ class Renderer:
             PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         _, height, width, _ = plates.shape
+        if not len(frames):
+            return plates.clone()
         sizes = [FrameSize(frame_index(self.model, frame), width, height) for frame in frames]
         steps = self._programs.steps(stack, apart=False)
         window = Window(0, 0, width, height)
         return self._on_canvas(steps, sizes, window, plates)[0]
 
     @torch.no_grad()
-    def atlas(self, video_layer: str, stack: EditStack | None = None, long_edge: int = 512) -> Picture:
+    def atlas(
+        self,
+        video_layer: str,
+        stack: EditStack | None = None,
+        long_edge: int = 512,
+        frame: int | None = None,
+    ) -> Picture:
         """A video layer's atlas as a picture, with the edits on it where a stack is given.
+
+        With `frame`, a host frame number, what of it is not seen there is dimmed.
 
         Raises:
             EditError: no such video layer.
+            MediaError: a texture cannot be read.
+            PointError: the shot has no such frame, or lacks a frame or video layer that an edit names.
         """
         names = self.model.geometry.video_layers
         if video_layer not in names:
             raise EditError(
                 f"video_layer must be one of {', '.join(names)}, got {video_layer!r}; use one of these."
             )
-        return atlas_picture(self.textures, names.index(video_layer), stack, long_edge)
+        t = None if frame is None else frame_index(self.model, frame)
+        steps = self._programs.steps(stack, apart=False) if stack else []
+        return atlas_picture(self.textures, names.index(video_layer), steps, long_edge, t)
 
     # -- on the host's pictures --------------------------------------------------------------------------
 
@@ -277,8 +301,9 @@ class Renderer:
     ) -> int:
         """As `_paint`, and add a part for each edit layer."""
         plates = torch.from_numpy(np.ascontiguousarray(view)).to(self.model.device)[None]
-        current = plates.float()
         touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
+        canvas = Canvas(plates.to(torch.float32, copy=True), touched)
+        edges = self._soft_edges(plates)
         # By name, which no two layers share: the steps may be those of an equal stack that came before.
         by_layer = {
             (step.layer if isinstance(step, TextureStep) else step.layers[0]).name: step for step in steps
@@ -286,12 +311,14 @@ class Renderer:
         for layer in stack.layers:
             step, painted = by_layer.get(layer.name), None
             if step is not None:
-                painted = torch.zeros_like(current)
-                self._run(step, [size], window, Canvas(current, touched, painted))
+                painted = torch.zeros_like(canvas.pixels)
+                self._run(step, [size], window, replace(canvas, painted=painted), edges)
             values = None if painted is None else painted[0]
             parts.append(self._part(f"edit.{layer.name}", "RGBA", values, spec, window))
-        view[...] = torch.where(touched[..., None], current.to(plates.dtype), plates)[0].cpu().numpy()
-        return int(touched.sum())
+        edges.finish(canvas)
+        result = torch.where(canvas.touched[..., None], stored(canvas.pixels, plates.dtype), plates)
+        view[...] = result[0].cpu().numpy()
+        return int(canvas.touched.sum())
 
     # -- on the device -----------------------------------------------------------------------------------
 
@@ -300,24 +327,33 @@ class Renderer:
     ) -> tuple[Tensor, Tensor]:
         """Paint a window of frames of one size. Returns new pictures and [k, h, w] bool, what was touched."""
         touched = torch.zeros(plates.shape[:3], dtype=torch.bool, device=plates.device)
-        if len(steps) <= 1:
-            current = plates.clone()
-            for step in steps:
-                self._run(step, sizes, window, Canvas(current, touched))
-            return current, touched
         # Between steps nothing is rounded to half precision.
-        current = plates.to(torch.float32, copy=True)
-        for step in steps:
-            self._run(step, sizes, window, Canvas(current, touched))
-        return torch.where(touched[..., None], current.to(plates.dtype), plates), touched
+        current = plates.clone() if len(steps) <= 1 else plates.to(torch.float32, copy=True)
+        at_once = max(1, TILES_AT_ONCE // (sizes[0].columns * sizes[0].rows))
+        for low in range(0, len(sizes), at_once):
+            part = slice(low, low + at_once)
+            canvas, edges = Canvas(current[part], touched[part]), self._soft_edges(plates[part])
+            for step in steps:
+                self._run(step, sizes[part], window, canvas, edges)
+            edges.finish(canvas)
+        if current.dtype == plates.dtype:
+            return current, touched
+        return torch.where(touched[..., None], stored(current, plates.dtype), plates), touched
 
-    def _run(self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas) -> None:
+    def _soft_edges(self, plates: Tensor) -> SoftEdges:
+        return SoftEdges(self.fields, plates, painter_on(plates.device))
+
+    def _run(
+        self, step: Step, sizes: list[FrameSize], window: Window, canvas: Canvas, edges: SoftEdges
+    ) -> None:
         if isinstance(step, TextureStep):
             for number, size in enumerate(sizes):
-                self._paint_textures(step, size, window, canvas, number)
+                self._paint_textures(step, size, window, canvas, number, edges)
+            edges.lay(step.layer, canvas.painted)
             return
         for table, work in self._batches(step, sizes, window):
-            paint_on(canvas.pixels.device)(table, self.fields, work, canvas)
+            painter_on(canvas.pixels.device).paint(table, self.fields, work, canvas)
+            edges.paint(table, work, canvas.painted)
 
     def _batches(
         self, step: TableStep, sizes: list[FrameSize], window: Window
@@ -338,7 +374,13 @@ class Renderer:
             yield _joined(waiting)
 
     def _paint_textures(
-        self, step: TextureStep, size: FrameSize, window: Window, canvas: Canvas, number: int
+        self,
+        step: TextureStep,
+        size: FrameSize,
+        window: Window,
+        canvas: Canvas,
+        number: int,
+        edges: SoftEdges,
     ) -> None:
         """Lay one layer of textures over picture `number` of a canvas."""
         painted: Tensor | None = None
@@ -347,19 +389,19 @@ class Renderer:
             for patch in self.textures.patches(edit, size):
                 if painted is None:
                     painted = torch.zeros(height, width, 4, device=canvas.pixels.device)
-                for where, laid in _on_window(patch, size, window):
-                    laid = laid * step.layer.opacity
+                for where, laid in _on_window(patch.tiles, patch.over, size, window):
                     painted[where] = laid + painted[where] * (1 - laid[..., 3:])
+                corners = size.corners(patch.tiles) - (window.x, window.y)
+                edges.cover(number, corners, self.fields.slots(size, patch.tiles, ()), patch)
         if painted is None:
             return
         changed = (painted != 0).any(-1)
-        below = canvas.pixels[number]
-        result = over(painted.view(-1, 4), below.reshape(-1, 4).float(), changed.new_zeros(height * width))
-        edited = torch.where(changed[..., None], result.view(height, width, 4).to(below.dtype), below)
-        canvas.pixels[number] = edited
+        below = canvas.pixels[number][changed]
+        part, result = lay_layer(step.layer, painted[changed], below.float())
+        canvas.pixels[number][changed] = stored(result, below.dtype)
         canvas.touched[number] |= changed
         if canvas.painted is not None:
-            canvas.painted[number] = painted
+            canvas.painted[number][changed] = part
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -372,7 +414,8 @@ class Renderer:
         if values is not None:
             rows = slice(window.y - y, window.y - y + window.height)
             columns = slice(window.x - x, window.x - x + window.width)
-            pixels[rows, columns] = values.cpu().numpy()
+            kind = torch.float16 if pixels.dtype == np.float16 else torch.float32
+            pixels[rows, columns] = stored(values, kind).cpu().numpy()
         return Part(name, tuple(channels), pixels)
 
     def _video_layer_parts(self, size: FrameSize, spec: PictureSpec, window: Window) -> Iterator[Part]:
@@ -384,11 +427,10 @@ class Renderer:
         uv = torch.zeros(len(layers), window.height, window.width, 2, device=self.model.device)
         for low in range(0, len(tiles), self.fields.capacity):
             part = tiles[low : low + self.fields.capacity]
-            for where, values in _on_window(Patch(part, self.fields.visibility(size, part)), size, window):
+            for where, values in _on_window(part, self.fields.visibility(size, part), size, window):
                 visible[where] = values
             for k in layers:
-                found = Patch(part, self.fields.positions(size, k, part))
-                for where, values in _on_window(found, size, window):
+                for where, values in _on_window(part, self.fields.positions(size, k, part), size, window):
                     uv[k][where] = values
         for k, name in enumerate(self.model.geometry.video_layers):
             yield self._part(f"matte.{name}", "Y", visible[..., k : k + 1], spec, window)
@@ -402,12 +444,14 @@ def _joined(waiting: list[tuple[PaintTable, Work]]) -> tuple[PaintTable, Work]:
     return table, Work.joined([work for _, work in waiting])
 
 
-def _on_window(patch: Patch, size: FrameSize, window: Window) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
-    """Tile by tile, cut to a window: where it goes in the window, and its values."""
-    for k, (x, y) in enumerate(size.corners(patch.tiles).tolist()):
+def _on_window(
+    tiles: TileIndices, values: Tensor, size: FrameSize, window: Window
+) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+    """Tile by tile, cut to a window: where it goes in the window, and its values [k, TILE, TILE, ...]."""
+    for k, (x, y) in enumerate(size.corners(tiles).tolist()):
         left, top = max(x, window.x), max(y, window.y)
         right, bottom = min(x + TILE, window.x + window.width), min(y + TILE, window.y + window.height)
         if left < right and top < bottom:
             inner = (slice(top - y, bottom - y), slice(left - x, right - x))
             outer = (slice(top - window.y, bottom - window.y), slice(left - window.x, right - window.x))
-            yield outer, patch.over[k][inner]
+            yield outer, values[k][inner]

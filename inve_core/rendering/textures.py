@@ -1,200 +1,213 @@
-"""Textures that follow the shot: warped with the atlas, or held to tracked points (INVE, Secs. 3.3, 3.4).
+"""A texture's colour at a pixel: filtered over the pixel's footprint, with the quad's edge antialiased.
 
-All three kinds of tracking come down to where a pixel lies on the drawn frame; from there on the texture is
-a rectangle with a rotation.
+Everything is premultiplied, so that no colour of a transparent texel shows. Magnified textures are read by
+Catmull-Rom splines, minified ones by several taps of a mip map spread over the pixel's square: the mip level
+is chosen by the narrow side of the footprint, so that a slanted texture is neither blurred nor crawls.
 """
 
-import math
-from dataclasses import dataclass
-
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inve_core.coordinates import determinant, inverse
-from inve_core.edits import Texture
-from inve_core.model import LayeredAtlas
-from inve_core.tracking import follow
+from inve_core.coordinates import determinant
 
-LOOKUP_VERTICES = 128
-LANDMARKS_A_SIDE = 5
+MAX_TAPS = 8
+"""Most taps along one side of a pixel. A footprint up to twice as long for its width is not blurred."""
 
-
-@dataclass(frozen=True, eq=False)
-class Placement:
-    """A texture's rectangle on the frame it was placed on, in picture pixels."""
-
-    centre: tuple[float, float]
-    width: float
-    height: float
-    rotation: float  # degrees, clockwise as seen
-
-    @classmethod
-    def of(cls, edit: Texture) -> "Placement":
-        """Of a texture edit."""
-        return cls((edit.x, edit.y), edit.width, edit.height, edit.rotation)
-
-    def to_local(self, xy: Tensor) -> Tensor:
-        """Picture pixels [n, 2] to pixels along the rectangle's own axes from its centre."""
-        cos, sin = math.cos(math.radians(self.rotation)), math.sin(math.radians(self.rotation))
-        turn = xy.new_tensor([[cos, -sin], [sin, cos]])
-        return (xy - xy.new_tensor(self.centre)) @ turn
-
-    def outline(self, a_side: int) -> np.ndarray:
-        """Points around the rectangle, [4 * a_side, 2] picture pixels."""
-        return self.grid_points(
-            np.concatenate(
-                [
-                    np.stack((edge, np.full_like(edge, level))[::order], 1)
-                    for edge in (np.linspace(-0.5, 0.5, a_side),)
-                    for level in (-0.5, 0.5)
-                    for order in (1, -1)
-                ]
-            )
-        )
-
-    def grid_points(self, unit: np.ndarray) -> np.ndarray:
-        """Points given from -1/2 to 1/2 along the sides, [n, 2], as picture pixels."""
-        cos, sin = math.cos(math.radians(self.rotation)), math.sin(math.radians(self.rotation))
-        local = unit * (self.width, self.height)
-        return local @ np.array([[cos, sin], [-sin, cos]]) + self.centre
+# Splines give way to straight lines over this many levels of the mip map.
+SPLINE_LEVELS = 0.25
+# What a CPU does in its caches; a GPU wants as much as there is.
+PIXELS_A_CALL = {"cpu": 1 << 14, "cuda": 1 << 21}
+# Less than this is what rounding leaves of an edge that lies between two pixels.
+LEAST_COVER = 1e-4
 
 
 class TexturePyramid:
-    """A texture and its halved copies, with a transparent border, sampled trilinearly."""
+    """A texture and its halved copies.
 
-    def __init__(self, rgba: np.ndarray, device: torch.device):
+    Attributes:
+        size: (width, height) in texels.
+        levels: [1, 4, h, w] each, the largest first.
+        nbytes: memory that they take.
+    """
+
+    def __init__(self, rgba: npt.NDArray[np.float32], device: torch.device):
         """rgba: [h, w, 4] float32, premultiplied, scene-linear."""
-        level = torch.from_numpy(np.ascontiguousarray(rgba)).to(device).permute(2, 0, 1)[None]
         self.size = (rgba.shape[1], rgba.shape[0])
-        self.levels = [level]
-        while max(level.shape[-2:]) > 1:
-            height, width = (max(1, side // 2) for side in level.shape[-2:])
-            level = functional.adaptive_avg_pool2d(level, (height, width))
-            self.levels.append(level)
+        self.levels: list[Tensor] = []
+        level = np.ascontiguousarray(rgba, np.float32)
+        while True:
+            self.levels.append(torch.from_numpy(level).to(device).permute(2, 0, 1)[None].contiguous())
+            height, width = level.shape[:2]
+            if max(height, width) == 1:
+                break
+            # By area, with shares of texels where a side is odd: every level keeps the mean.
+            halved = cv2.resize(level, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+            level = np.asarray(halved, np.float32)
+        self._texels = self.levels[0][0].permute(1, 2, 0).reshape(-1, 4).contiguous()
+        self.nbytes = sum(one.nbytes for one in (*self.levels, self._texels))
 
-    def sample(self, place: Tensor, texels_per_pixel: Tensor) -> Tensor:
-        """Premultiplied RGBA.
+    def sample(self, place: Tensor, jacobian: Tensor) -> Tensor:
+        """Premultiplied RGBA [n, 4], averaged over each pixel's square; beyond the border its texels go on.
 
         Args:
-            place: [n, 2] from 0 to 1 across the texture.
-            texels_per_pixel: [n], how many texels a pixel spans; chooses the level.
+            place: [n, 2] shares of the texture's width and height.
+            jacobian: [n, 2, 2] d(place)/d(pixel), finite.
         """
-        level = texels_per_pixel.clamp_min(1.0).log2().clamp_max(len(self.levels) - 1)
-        low = level.floor()
+        texels = jacobian * jacobian.new_tensor(self.size)[:, None]
+        sides = texels.square().sum(1).sqrt()  # [n, 2], of the pixel's square, in texels
+        # What one tap averages, in texels: half the footprint's narrow side, so that two taps fill that.
+        grain = (narrow_side(texels) / 2).maximum(sides.amax(1) / MAX_TAPS).clamp_min(1.0)
+        taps = (sides / grain[:, None]).clamp(1.0, MAX_TAPS).log2().sub(1e-3).ceil().clamp_min(0).long()
+        # Together taps and what each of them averages span the side. Where texels are larger than pixels the
+        # taps coincide, and a texture at its own size comes out as it is.
+        spread = (1 - grain[:, None] / sides.clamp_min(1e-12)).clamp_min(0.0)
+        level = grain.log2()
         result = torch.zeros(len(place), 4, device=place.device)
-        for number in range(int(low.min()), min(int(low.max()) + 2, len(self.levels))):
-            weight = (1 - (level - number).abs()).clamp_min(0.0)
-            used = weight > 0
-            if used.any():
-                grid = (place[used] * 2 - 1)[None, None]
-                values = functional.grid_sample(
-                    self.levels[number], grid, mode="bilinear", padding_mode="border", align_corners=False
-                )
-                result[used] += weight[used, None] * values[0, :, 0].t()
+        kind = taps[:, 0] * 8 + taps[:, 1]
+        for key in kind.unique().tolist():
+            here = (kind == key).nonzero()[:, 0]
+            across, down = 1 << (key // 8), 1 << (key % 8)
+            for x in _offsets(across):
+                for y in _offsets(down):
+                    offset = spread[here] * spread.new_tensor((x, y))
+                    moved = place[here] + (jacobian[here] @ offset[..., None])[..., 0]
+                    result[here] += self._read(moved, level[here]) / (across * down)
         return result
 
+    def _read(self, place: Tensor, level: Tensor) -> Tensor:
+        """One tap at places [n, 2], between the two levels around level [n]: [n, 4]."""
+        level = level.clamp_max(len(self.levels) - 1)
+        low, high = torch.stack(level.aminmax()).tolist()
+        if high == 0:
+            return self.cubic(place)
+        result = torch.zeros(len(place), 4, device=place.device)
+        for number in range(int(low), min(int(high) + 2, len(self.levels))):
+            weight = (1 - (level - number).abs()).clamp_min(0.0)
+            if number == 0:
+                # What is averaged anyway needs no spline, which takes several times as long.
+                spline = (1 - level / SPLINE_LEVELS).clamp_min(0.0) * weight
+                weight = weight - spline
+                used = (spline > 0).nonzero()[:, 0]
+                result[used] += spline[used, None] * self.cubic(place[used])
+            used = (weight > 0).nonzero()[:, 0]
+            result[used] += weight[used, None] * self._linear(number, place[used])
+        return result
 
-def paint(pyramid: TexturePyramid, placement: Placement, drawn_xy: Tensor, drawn_area: Tensor) -> Tensor:
-    """Premultiplied RGBA of a texture at pixels.
+    def _linear(self, number: int, place: Tensor) -> Tensor:
+        grid = (place * 2 - 1)[None, None]
+        values = functional.grid_sample(
+            self.levels[number], grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
+        return values[0, :, 0].t()
+
+    def cubic(self, place: Tensor) -> Tensor:
+        """The texture itself at places [n, 2] by Catmull-Rom splines, [n, 4].
+
+        Values stay within those of the four texels around a place, in each channel alike: overshoot would
+        make a fringe along transparent borders, and light below zero beside highlights.
+        """
+        width, height = self.size
+        texel = place.clamp(-1.0, 2.0) * place.new_tensor(self.size) - 0.5
+        whole = texel.floor()
+        weights = catmull_rom(texel - whole)  # [n, 4, 2]
+        first, steps = whole.int(), torch.arange(-1, 3, dtype=torch.int32, device=place.device)
+        columns = (first[:, :1] + steps).clamp(0, width - 1)
+        rows = (first[:, 1:] + steps).clamp(0, height - 1)
+        texels = rows[:, :, None] * width + columns[:, None]  # [n, 4, 4]
+        shares = weights[:, :, None, 1] * weights[:, None, :, 0]
+        # A weighted sum of rows of a matrix in one call: sixteen reads and additions take ten times as long.
+        result = functional.embedding_bag(
+            texels.flatten(1), self._texels, per_sample_weights=shares.flatten(1), mode="sum"
+        )
+        near = [self._texels.index_select(0, texels[:, j, i]) for j in (1, 2) for i in (1, 2)]
+        least = near[0].minimum(near[1]).minimum(near[2].minimum(near[3]))
+        most = near[0].maximum(near[1]).maximum(near[2].maximum(near[3]))
+        return result.maximum(least).minimum(most)
+
+
+def paint(pyramid: TexturePyramid, place: Tensor, jacobian: Tensor) -> Tensor:
+    """Premultiplied RGBA of a texture at pixels, transparent outside of it.
 
     Args:
-        drawn_xy: [n, 2], where each pixel lies on the frame the texture was placed on, picture pixels.
-        drawn_area: [n], the area of a pixel there.
+        place: [n, 2] where each pixel's centre lies, in shares of the texture's width and height.
+        jacobian: [n, 2, 2] d(place)/d(pixel).
+
+    Returns:
+        [n, 4].
     """
-    local = placement.to_local(drawn_xy)
-    size = local.new_tensor((placement.width, placement.height))
-    footprint = drawn_area.sqrt()
-    # The rectangle's edge is antialiased by how much of the pixel lies inside of it, side by side.
-    inside = ((size / 2 - local.abs()) / footprint[:, None] + 0.5).clamp(0.0, 1.0)
-    inside = inside.minimum((size / footprint[:, None]).clamp_max(1.0))
-    texels = math.sqrt(pyramid.size[0] * pyramid.size[1] / (placement.width * placement.height)) * footprint
-    return pyramid.sample(local / size + 0.5, texels) * inside.prod(1, keepdim=True)
+    cover = coverage(place, jacobian)
+    result = torch.zeros(len(place), 4, device=place.device)
+    here = (cover > 0).nonzero()[:, 0]
+    for part in here.split(PIXELS_A_CALL.get(place.device.type, 1 << 16)):
+        result[part] = pyramid.sample(place[part], jacobian[part]) * cover[part, None]
+    return result
 
 
-class DrawnLookup:
-    """Atlas position to position on one frame, tabulated over a texture's part of the atlas.
+def coverage(place: Tensor, jacobian: Tensor) -> Tensor:
+    """The share of each pixel's square that lies in the unit square: [n] in 0..1.
 
-    Numerical inversion at every pixel of every frame would cost a hundred times the rest of a render; the
-    mapping's residual is so smooth that a table with bilinear reads loses nothing that could be seen.
+    Exact for one edge, and for two that are parallel, however narrow the strip between them. Corners take the
+    product of both directions. A pixel whose place is not finite is not covered.
+
+    Args:
+        place: [n, 2] where each pixel's centre lies.
+        jacobian: [n, 2, 2] d(place)/d(pixel).
     """
-
-    def __init__(self, model: LayeredAtlas, layer: int, t: int, low: Tensor, high: Tensor):
-        """low, high: [2] atlas pixels, the corners of the part that is tabulated."""
-        self.low, self.high = low, high
-        steps = torch.linspace(0, 1, LOOKUP_VERTICES, device=model.device)
-        y, x = torch.meshgrid(steps, steps, indexing="ij")
-        uv = low + torch.stack((x, y), -1).view(-1, 2) * (high - low)
-        found, _ = model.unmap(layer, uv, torch.full((len(uv),), t, device=model.device))
-        picture = model.geometry.grid.to_picture(found)
-        self.table = picture.t().view(1, 2, LOOKUP_VERTICES, LOOKUP_VERTICES)
-
-    def __call__(self, uv: Tensor) -> Tensor:
-        """[n, 2] atlas pixels to [n, 2] picture pixels; outside the table the nearest edge answers."""
-        grid = ((uv - self.low) / (self.high - self.low) * 2 - 1)[None, None]
-        found = functional.grid_sample(
-            self.table, grid, mode="bilinear", padding_mode="border", align_corners=True
-        )
-        return found[0, :, 0].t()
-
-    def inside(self, uv: Tensor) -> Tensor:
-        """Whether [n, 2] lie in the tabulated part. Returns [n] bool."""
-        return ((uv >= self.low) & (uv <= self.high)).all(1)
+    slope = jacobian.norm(dim=-1).clamp_min(1e-12)
+    steep, flat = (jacobian.abs() / slope[..., None]).sort(dim=-1, descending=True).values.unbind(-1)
+    near, far = (_half_plane(away / slope, steep, flat) for away in (place, 1 - place))
+    cover = (near + far - 1).clamp_min(0.0).prod(1)
+    known = place.isfinite().all(1) & jacobian.isfinite().all(-1).all(-1)
+    return torch.where(known & (cover >= LEAST_COVER), cover, torch.zeros_like(cover))
 
 
-@dataclass(frozen=True, eq=False)
-class Similarities:
-    """Where a rectangle goes on every frame: x_t = matrix_t @ x_drawn + offset_t, picture pixels."""
+def _half_plane(distance: Tensor, steep: Tensor, flat: Tensor) -> Tensor:
+    """The share of a pixel on one side of a line.
 
-    matrices: Tensor  # [n, 2, 2]
-    offsets: Tensor  # [n, 2]
-
-    def to_drawn(self, t: int, xy: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels [n, 2] of frame index t to the drawn frame: positions [n, 2] and a pixel's area [n]."""
-        back = inverse(self.matrices[t])
-        area = determinant(back).abs().expand(len(xy))
-        return (xy - self.offsets[t]) @ back.t(), area
-
-    def from_drawn(self, t: int, xy: Tensor) -> Tensor:
-        """Positions on the drawn frame [n, 2] to frame index t."""
-        return xy @ self.matrices[t].t() + self.offsets[t]
-
-
-@torch.no_grad()
-def track_placement(
-    model: LayeredAtlas, layer: int, t: int, placement: Placement, turning: bool
-) -> Similarities:
-    """Follow a rectangle by its centre alone, or (`turning`) by landmarks all over it.
-
-    With landmarks a similarity is fitted to each frame by weighted least squares (Umeyama 1991); those that
-    are on the video layer where the texture was placed count, wherever they go.
+    Args:
+        distance: of the pixel's centre from the line, in pixels, positive inside.
+        steep, flat: the larger and the smaller size of the components of the line's unit normal.
     """
-    device, grid = model.device, model.geometry.grid
-    frames = list(range(len(model.geometry.frames)))
-    centre = torch.tensor([placement.centre], dtype=torch.float32, device=device)
-    path = grid.to_picture(follow(model, layer, grid.to_working(centre), t, frames)[0][0])
-    shift = path - centre
-    upright = torch.eye(2, device=device).repeat(len(frames), 1, 1)
-    if not turning:
-        return Similarities(upright, shift)
-    side = np.linspace(-0.5, 0.5, LANDMARKS_A_SIDE)
-    unit = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
-    points = torch.tensor(placement.grid_points(unit), dtype=torch.float32, device=device)
-    within = ((points >= 0) & (points <= points.new_tensor((grid.width, grid.height)))).all(1)
-    points = points[within]
-    seen = model.visibility(grid.to_working(points), torch.full((len(points),), t, device=device))[:, layer]
-    points = points[seen > 0.5]
-    if len(points) < 3:
-        return Similarities(upright, shift)
-    tracked = grid.to_picture(follow(model, layer, grid.to_working(points), t, frames)[0]).transpose(0, 1)
-    start = points - points.mean(0)
-    end = tracked - tracked.mean(1, keepdim=True)
-    # As complex numbers a similarity is one factor: least squares gives it in closed form.
-    a = (end * start).sum((1, 2)) / start.square().sum()
-    b = (end[..., 1] * start[:, 0] - end[..., 0] * start[:, 1]).sum(1) / start.square().sum()
-    matrices = torch.stack((torch.stack((a, -b), -1), torch.stack((b, a), -1)), -2)
-    # The anchor itself stays on its own track, so that turning and scaling happen about it.
-    offsets = path - (matrices @ centre[0])
-    matrices[t], offsets[t] = torch.eye(2, device=device), torch.zeros(2, device=device)
-    return Similarities(matrices, offsets)
+    reach = ((steep + flat) / 2 - distance.abs()).clamp_min(0.0)
+    # Near the line the share grows evenly; as the line leaves the square's corner, by the triangle that it
+    # cuts off.
+    corner = reach.square() / (2 * steep * flat).clamp_min(1e-12)
+    outside = torch.where(distance.abs() < (steep - flat) / 2, 0.5 - distance.abs() / steep, corner)
+    return torch.where(distance > 0, 1 - outside, outside)
+
+
+def narrow_side(matrix: Tensor) -> Tensor:
+    """The smaller singular value of [n, 2, 2]: [n]."""
+    total, area = matrix.square().sum((-1, -2)), determinant(matrix).abs()
+    apart = ((total - 2 * area) * (total + 2 * area)).clamp_min(0.0).sqrt()
+    return area / ((total + apart) / 2).sqrt().clamp_min(1e-12)
+
+
+def catmull_rom(share: Tensor) -> Tensor:
+    """Weights of the four texels around a place.
+
+    Args:
+        share: [n, d] from 0 to 1, how far it lies from the second texel towards the third.
+
+    Returns:
+        [n, 4, d], summing to 1.
+    """
+    square, cube = share.square(), share**3
+    return torch.stack(
+        (
+            -0.5 * share + square - 0.5 * cube,
+            1 - 2.5 * square + 1.5 * cube,
+            0.5 * share + 2 * square - 1.5 * cube,
+            0.5 * (cube - square),
+        ),
+        1,
+    )
+
+
+def _offsets(count: int) -> list[float]:
+    """Positions of taps from -1/2 to 1/2."""
+    return [0.0] if count == 1 else [k / (count - 1) - 0.5 for k in range(count)]

@@ -7,6 +7,7 @@ the plates are random. Reference is `inve_core.rendering.reference`, which paint
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -47,6 +48,10 @@ class MemorySource(ShotSource):
         return FileStamp("memory", 0, 0)
 
 
+# Spread of the opacity's logits: as many soft pixels as outlines of clips have, one in fifty.
+OPACITY_LOGITS = 60.0
+
+
 def make_model(width: int, height: int, frames: int, device: str) -> LayeredAtlas:
     """A model of the `fast` preset that learned nothing, with residuals of a pixel or so."""
     grid = PictureGrid.fit(width, height, 768)
@@ -75,7 +80,18 @@ def make_model(width: int, height: int, frames: int, device: str) -> LayeredAtla
     for field in (*model.mappings, model.opacity):
         assert field is not None
         field.encoding.table.data.normal_(std=0.05)  # type: ignore[attr-defined]
+    _sharpen(model)
     return model.to(resolve_device(device)).eval()
+
+
+@torch.no_grad()
+def _sharpen(model: LayeredAtlas) -> None:
+    """Have opacity be all or nothing but for narrow edges, as of an object that was learned."""
+    grid = model.geometry.grid
+    xy = torch.rand(4096, 2) * torch.tensor([grid.working_width, grid.working_height])
+    logits, inside = model.opacity_logits(xy, torch.zeros(len(xy), dtype=torch.long))
+    last = list(model.opacity.parameters())[-1]  # type: ignore[union-attr]
+    last.mul_(OPACITY_LOGITS / logits[inside].std())
 
 
 def make_renderer(width: int, height: int, frames: int, device: str, field_bytes: int = 1 << 30) -> Renderer:
@@ -85,8 +101,13 @@ def make_renderer(width: int, height: int, frames: int, device: str, field_bytes
     return Renderer(model, source, field_bytes=field_bytes)
 
 
-def make_strokes(count: int, width: int, height: int, frames: int, seed: int = 0) -> EditStack:
-    """Strokes as an artist draws them: some tens of pixels long at 768, six wide, on any frame."""
+def make_strokes(
+    count: int, width: int, height: int, frames: int, seed: int = 0, pressure: bool = False
+) -> EditStack:
+    """Strokes as an artist draws them: some tens of pixels long at 768, six wide, on any frame.
+
+    With `pressure` they are smooth, and their width and opacity change along them.
+    """
     rng = np.random.default_rng(seed)
     unit = max(width, height) / 768
     made = []
@@ -100,6 +121,9 @@ def make_strokes(count: int, width: int, height: int, frames: int, seed: int = 0
                 width=6.0 * unit,
                 hardness=0.8,
                 color=(*(float(c) for c in rng.random(3)), 0.8),
+                smooth=pressure,
+                point_widths=tuple(rng.uniform(0.3, 1.5, 5).tolist()) if pressure else None,
+                point_opacities=tuple(rng.random(5).tolist()) if pressure else None,
             )
         )
     return EditStack(layers=(EditLayer(name="paint", kind="sketch", edits=tuple(made)),))
@@ -178,11 +202,12 @@ def main() -> None:
             continue
         batch = 16 if name == "768x432" else 1
         renderer = make_renderer(width, height, 24, device)
-        for count in STROKES[: 2 if options.quick else None]:
-            stack = make_strokes(count, width, height, 24)
+        for count, pressure in itertools.product(STROKES[: 2 if options.quick else None], (False, True)):
+            stack = make_strokes(count, width, height, 24, pressure=pressure)
             found = measure(renderer, stack, batch, options.repeats, by_edit=count <= 1)
-            results[f"{name}, {count} strokes"] = found
-            print(f"{name}, {count} strokes: " + ", ".join(f"{key} {one:.4g}" for key, one in found.items()))
+            what = f"{name}, {count} strokes" + (" with pressure" if pressure else "")
+            results[what] = found
+            print(f"{what}: " + ", ".join(f"{key} {one:.4g}" for key, one in found.items()))
     if options.out:
         options.out.write_text(json.dumps(results, indent=1))
 

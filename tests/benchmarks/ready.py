@@ -69,7 +69,9 @@ def measure(frames: str, mattes: list[str], preset: str, device: str, seed: int)
 
         def save(snapshot: Snapshot) -> None:
             snapshot.write(Path(folder))
-            load_model(Path(folder), device)
+            # The default stream waits for others, which a recording in the other thread does not survive.
+            with torch.cuda.stream(torch.cuda.Stream(device) if device.startswith("cuda") else None):
+                load_model(Path(folder), device)
             found = {name: snapshot.report[name] for name in SHOWN if name in snapshot.report}
             first_preview.update(found | {"seconds": round(time.perf_counter() - began, 3)})
 

@@ -10,11 +10,17 @@ from typing import NamedTuple
 
 import pytest
 
+# Tests are imported by path, so what they share is made importable here.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 from inve_core.clip import Clip, ShotSource, load_clip, open_source
 from inve_core.model import LayeredAtlas
 from inve_core.presets import TrainingSettings, preset
 from inve_core.synthetic import SyntheticClip, make_clip
 from inve_core.training import Trainer
+
+# Helpers that several test files share lie beside them.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 class Shot(NamedTuple):

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inve_core import edit_versions
 from inve_core.edits import (
     Adjustment,
+    ColorDecision,
     EditLayer,
     EditStack,
     Stroke,
@@ -25,6 +27,7 @@ from inve_core.edits import (
     with_ids,
 )
 from inve_core.errors import EditError
+from inve_core.strict import MAX_DOCUMENT_BYTES
 
 NAN, INF = float("nan"), float("inf")
 SHOT: dict[str, Any] = {
@@ -123,6 +126,11 @@ def without(document: dict[str, Any], path: str) -> dict[str, Any]:
     return result
 
 
+def written_out(stack: EditStack) -> dict[str, Any]:
+    """The stack as it is read from a file."""
+    return dict(json.loads(json.dumps(stack_to_builtins(stack))))
+
+
 # --- what is accepted -------------------------------------------------------------------------------------
 
 
@@ -179,30 +187,72 @@ common: dict[str, Any] = {
     "frame": st.integers(-(2**31), 2**31 - 1),
     "video_layer": st.sampled_from(["auto", "foreground", "foreground2"]),
 }
-strokes = st.builds(
-    Stroke, points=points, width=lengths, color=st.tuples(light, light, light, unit), hardness=unit, **common
-)
-textures = st.builds(
-    Texture,
-    image=st.sampled_from(["a b/ü.png", "sha256:" + "0a" * 32, "C:\\logo.exr"]),
-    x=coordinates,
-    y=coordinates,
-    width=lengths,
-    height=lengths,
-    rotation=st.floats(-360, 360),
-    tracking=st.sampled_from(["surface", "point", "similarity"]),
-    **common,
-)
-adjustments = st.builds(
+factors = st.floats(0, 1_000)
+exponents = st.floats(0.01, 100)
+
+
+def three(values: st.SearchStrategy[float]) -> st.SearchStrategy[tuple[float, ...]]:
+    return st.tuples(values, values, values)
+
+
+@st.composite
+def lines(draw: st.DrawFn, kind: type, **fields: st.SearchStrategy) -> Any:
+    """A stroke or an adjustment whose fields go together, each of them left out now and then."""
+    chosen = {name: draw(values) for name, values in {**common, **fields}.items() if draw(st.booleans())}
+    chosen |= {"frame": draw(common["frame"]), "points": draw(points), "width": draw(lengths)}
+    chosen |= {"closed": draw(st.booleans()), "smooth": draw(st.booleans()), "hardness": draw(unit)}
+    if kind is Stroke:
+        chosen["color"] = draw(st.tuples(light, light, light, unit))
+    count = len(chosen["points"])
+    if not chosen["closed"] and draw(st.booleans()):
+        chosen["point_widths"] = draw(st.tuples(*[st.floats(0, 16)] * count))
+    if not chosen["closed"] and draw(st.booleans()):
+        chosen["point_opacities"] = draw(st.tuples(*[unit] * count))
+    if chosen.get("video_layer", "auto") != "auto":
+        chosen["space"] = draw(st.sampled_from(["frame", "atlas"]))
+    return kind(**chosen)
+
+
+@st.composite
+def placed_textures(draw: st.DrawFn) -> Texture:
+    """A texture, by its middle or by its corners."""
+    fields: dict[str, Any] = {name: draw(values) for name, values in common.items()}
+    if draw(st.booleans()):
+        fields |= {"x": draw(coordinates), "y": draw(coordinates)}
+        fields |= {"width": draw(lengths), "height": draw(lengths), "rotation": draw(st.floats(-360, 360))}
+    else:
+        x, y = draw(st.floats(-500, 500)), draw(st.floats(-500, 500))
+        # Moved by less than half their distance the corners of a rectangle stay convex and in order.
+        moved = [draw(st.tuples(st.floats(-20, 20), st.floats(-20, 20))) for _ in range(4)]
+        square = ((x, y), (x + 100, y), (x + 100, y + 100), (x, y + 100))
+        pairs = zip(square, moved, strict=True)
+        fields["corners"] = tuple((px + dx, py + dy) for (px, py), (dx, dy) in pairs)
+    if draw(st.booleans()):
+        fields |= {"anchor": draw(st.tuples(unit, unit)), "opacity": draw(unit)}
+        fields["flip"] = draw(st.sampled_from(["none", "horizontal", "vertical", "both"]))
+    atlas = fields["video_layer"] != "auto" and draw(st.booleans())
+    fields["space"] = "atlas" if atlas else "frame"
+    ways = ["surface"] if atlas else ["surface", "point", "similarity", "corner"]
+    fields["tracking"] = draw(st.sampled_from(ways))
+    image = draw(st.sampled_from(["a b/ü.png", "sha256:" + "0a" * 32, "C:\\logo.exr"]))
+    return Texture(image=image, **fields)
+
+
+strokes = lines(Stroke, blend=st.sampled_from(["over", "add", "multiply", "screen", "erase"]))
+textures = placed_textures()
+adjustments = lines(
     Adjustment,
-    points=points,
-    width=lengths,
-    closed=st.booleans(),
-    hardness=unit,
     hue=st.floats(-360, 360),
     saturation=st.floats(0, 10),
     brightness=light,
-    **common,
+    exposure=st.floats(-32, 32),
+    contrast=exponents,
+    pivot=st.floats(1e-4, 65504),
+    gamma=exponents,
+    cdl=st.builds(
+        ColorDecision, slope=three(factors), offset=three(light), power=three(exponents), saturation=factors
+    ),
+    opacity=unit,
 )
 
 
@@ -212,8 +262,11 @@ def layers_of(kind: str, items: st.SearchStrategy) -> st.SearchStrategy[EditLaye
         name=st.text("abc äß.-_", min_size=1, max_size=8),
         kind=st.just(kind),
         edits=st.lists(items, max_size=3).map(tuple),
+        blend=st.sampled_from(["over"] if kind == "adjustment" else ["over", "add", "multiply", "screen"]),
         opacity=unit,
         enabled=st.booleans(),
+        solo=st.booleans(),
+        video_layer=common["video_layer"],
     )
 
 
@@ -260,10 +313,160 @@ def test_given_ids_are_kept_and_not_given_again(document: dict[str, Any]) -> Non
         with_ids(stack, lambda: "mine")
 
 
+# --- versions ---------------------------------------------------------------------------------------------
+
+
+def test_both_versions_are_read_and_mean_the_same(document: dict[str, Any]) -> None:
+    stack = parse_stack(document)
+    assert stack == parse_stack({**document, "version": 2}) == parse_stack({"layers": document["layers"]})
+    assert stack.version == 2
+    assert stack_to_builtins(stack)["version"] == 1
+
+
+VERSION_2 = [
+    ("layers.0.blend", "add"),
+    ("layers.0.solo", True),
+    ("layers.0.video_layer", "foreground"),
+    ("layers.0.edits.0.point_widths", [1.0, 0.5]),
+    ("layers.0.edits.0.point_opacities", [1.0, 0.5]),
+    ("layers.0.edits.0.smooth", True),
+    ("layers.0.edits.0.blend", "erase"),
+    ("layers.1.edits.0.anchor", [0.0, 1.0]),
+    ("layers.1.edits.0.flip", "both"),
+    ("layers.1.edits.0.opacity", 0.5),
+    ("layers.1.edits.0.tracking", "corner"),
+    ("layers.2.edits.0.smooth", True),
+    ("layers.2.edits.0.exposure", 1.0),
+    ("layers.2.edits.0.contrast", 1.1),
+    ("layers.2.edits.0.pivot", 0.5),
+    ("layers.2.edits.0.gamma", 2.2),
+    (
+        "layers.2.edits.0.cdl",
+        {"slope": [1.0, 1.0, 1.1], "offset": [0.0] * 3, "power": [1.0] * 3, "saturation": 1.0},
+    ),
+    ("layers.2.edits.0.opacity", 0.5),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), VERSION_2, ids=lambda part: str(part)[:30])
+def test_what_version_1_cannot_say_is_written_as_version_2(
+    document: dict[str, Any], path: str, value: object
+) -> None:
+    stack = parse_stack(changed(document, path, value))
+    written = written_out(stack)
+    assert written["version"] == 2
+    assert parse_stack(written) == stack
+    old = written_out(parse_stack(document))
+    # Nothing else is said than in version 1, and that one thing.
+    assert written == {**changed(old, path, value), "version": 2}
+
+
+def test_closed_strokes_atlas_space_and_corners_are_version_2(document: dict[str, Any]) -> None:
+    outline = changed(document, "layers.0.edits.0.points", [[1, 2], [3, 4], [1, 4]])
+    atlas = changed(document, "layers.0.edits.0.video_layer", "background")
+    for one in (
+        changed(outline, "layers.0.edits.0.closed", True),
+        changed(atlas, "layers.0.edits.0.space", "atlas"),
+        by_corners(document, CORNERS),
+    ):
+        stack = parse_stack(one)
+        written = written_out(stack)
+        assert written["version"] == 2
+        assert parse_stack(written) == stack
+    assert stack_to_builtins(parse_stack(outline))["version"] == 1
+    placed = stack_to_builtins(parse_stack(by_corners(document, CORNERS)))["layers"][1]["edits"][0]
+    assert not {"x", "y", "width", "height"} & placed.keys()
+
+
+FIELDS_OF_VERSION_1 = {
+    "stack": {"version", "layers"},
+    "layer": {"name", "kind", "edits", "blend", "opacity", "enabled", "id"},
+    "stroke": {"type", "frame", "points", "width", "color", "hardness", "video_layer", "id"},
+    "texture": {
+        *("type", "image", "frame", "x", "y", "width", "height", "rotation", "tracking", "video_layer", "id")
+    },
+    "adjustment": {
+        *("type", "frame", "points", "width", "closed", "hardness", "hue", "saturation", "brightness"),
+        *("video_layer", "id"),
+    },
+}
+"""What the first release knew; it refuses everything else."""
+
+
+@given(stacks)
+def test_a_document_of_version_1_has_only_what_the_first_release_knew(stack: EditStack) -> None:
+    plain = stack_to_builtins(stack)
+    known = plain.keys() <= FIELDS_OF_VERSION_1["stack"]
+    for layer in plain["layers"]:
+        known &= layer.keys() <= FIELDS_OF_VERSION_1["layer"] and layer["blend"] == "over"
+        for edit in layer["edits"]:
+            known &= edit.keys() <= FIELDS_OF_VERSION_1[edit["type"]]
+            known &= edit.get("tracking") != "corner"
+            known &= edit["type"] != "texture" or {"x", "y", "width", "height"} <= edit.keys()
+    assert (plain["version"] == 1) is known
+
+
+def test_every_field_is_of_a_version() -> None:
+    """A field that is added to a type must be said to be of a version, or older releases get it unasked."""
+    for name, kind in {
+        "layer": EditLayer,
+        "stroke": Stroke,
+        "texture": Texture,
+        "adjustment": Adjustment,
+    }.items():
+        fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+        added = edit_versions.ADDED[name].keys()
+        assert fields == (FIELDS_OF_VERSION_1[name] - {"type"}) | added
+        assert not FIELDS_OF_VERSION_1[name] & added
+        for field in msgspec.structs.fields(kind):
+            if field.name in added:
+                default = msgspec.to_builtins(field.default)
+                assert edit_versions.ADDED[name][field.name] == default
+
+
+STORED_BY_THE_FIRST_RELEASE = (
+    b'{"version":1,"layers":[{"name":"paint","kind":"sketch","edits":[{"type":"stroke","frame":0,'
+    b'"points":[[10.0,20.0],[30.5,40.0]],"width":6.0,"color":[1.5,-0.25,0.0,1.0],"hardness":0.8,'
+    b'"video_layer":"auto","id":"0123456789ab"}],"blend":"over","opacity":1.0,"enabled":true,"id":"ba9876543210"},'
+    b'{"name":"sign","kind":"texture","edits":[{"type":"texture","image":"sha256:' + b"0a" * 32 + b'",'
+    b'"frame":0,"x":400.0,"y":210.0,"width":120.0,"height":80.0,"rotation":0.0,"tracking":"similarity",'
+    b'"video_layer":"auto","id":"111111111111"}],"blend":"over","opacity":1.0,"enabled":true,"id":"222222222222"}]}'
+)
+"""As its daemon kept a stack."""
+
+
+def test_a_stack_that_the_first_release_stored_opens() -> None:
+    stack = parse_stack(STORED_BY_THE_FIRST_RELEASE)
+    assert [edit.id for layer in stack.layers for edit in layer.edits] == ["0123456789ab", "111111111111"]
+    assert written_out(stack) == json.loads(STORED_BY_THE_FIRST_RELEASE)
+
+
+# --- which layers are rendered ----------------------------------------------------------------------------
+
+
+def test_what_is_rendered(document: dict[str, Any]) -> None:
+    def rendered(*changes: tuple[str, object]) -> list[str]:
+        one = document
+        for path, value in changes:
+            one = changed(one, path, value)
+        return [layer.name for layer in parse_stack(one).rendered]
+
+    assert rendered() == ["paint", "sign", "grade"]
+    assert rendered(("layers.1.enabled", False)) == ["paint", "grade"]
+    assert rendered(("layers.1.opacity", 0)) == ["paint", "grade"]
+    assert rendered(("layers.1.edits", [])) == ["paint", "grade"]
+    assert rendered(("layers.1.solo", True)) == ["sign"]
+    assert rendered(("layers.1.solo", True), ("layers.2.solo", True)) == ["sign", "grade"]
+    # What is switched off silences nobody; what is on and shows nothing does.
+    assert rendered(("layers.1.solo", True), ("layers.1.enabled", False)) == ["paint", "grade"]
+    assert rendered(("layers.1.solo", True), ("layers.1.opacity", 0)) == []
+
+
 # --- what is refused --------------------------------------------------------------------------------------
 
 REFUSED = [
-    ("version", 2, "`version` must be 1, got 2"),
+    ("version", 3, "`version` must be 1 to 2, got 3; install a newer release for a higher one."),
+    ("version", "1", "`version` must be int, got '1'; correct it."),
     ("version", "1", "`version`"),
     ("colour", "red", "`colour` is not a known field"),
     ("layers", {}, "`layers` must be list"),
@@ -284,7 +487,14 @@ REFUSED = [
         "sketch",
         "`layers[1].edits[0].type` must be 'stroke' in a sketch layer, got 'texture'",
     ),
-    ("layers.0.blend", "smear", "`layers[0].blend` must be 'over', got 'smear'"),
+    (
+        "layers.0.blend",
+        "erase",
+        "`layers[0].blend` must be 'over' or 'add' or 'multiply' or 'screen', got 'erase'; correct it.",
+    ),
+    ("layers.2.blend", "add", "`layers[2].blend` must be 'over' for adjustments, got 'add'"),
+    ("layers.0.solo", 1, "`layers[0].solo` must be bool, got 1"),
+    ("layers.0.video_layer", "fore ground", "`layers[0].video_layer`"),
     ("layers.0.opacity", 1.5, "`layers[0].opacity` must be float <= 1.0, got 1.5"),
     ("layers.0.opacity", -0.1, "`layers[0].opacity`"),
     ("layers.0.opacity", NAN, "`layers[0].opacity` must be a finite number, got nan"),
@@ -340,6 +550,51 @@ REFUSED = [
     ("layers.2.edits.0.saturation", -1, "`layers[2].edits[0].saturation`"),
     ("layers.2.edits.0.brightness", INF, "`layers[2].edits[0].brightness`"),
     ("layers.2.edits.0.closed", "yes", "`layers[2].edits[0].closed`"),
+    # Version 2
+    (
+        "layers.0.edits.0.blend",
+        "dodge",
+        "`layers[0].edits[0].blend` must be 'over' or 'add' or 'multiply' or 'screen' or 'erase', got",
+    ),
+    ("layers.0.edits.0.space", "world", "`layers[0].edits[0].space` must be 'frame' or 'atlas', got 'world'"),
+    ("layers.0.edits.0.space", "atlas", "`layers[0].edits[0].video_layer` must name a video layer in atlas"),
+    ("layers.0.edits.0.smooth", "yes", "`layers[0].edits[0].smooth` must be bool"),
+    ("layers.0.edits.0.closed", True, "`layers[0].edits[0].points` must be 3 or more to close an outline"),
+    ("layers.0.edits.0.point_widths", [1, 1, 1], "`layers[0].edits[0].point_widths` must have a number for"),
+    ("layers.0.edits.0.point_widths", [1], "each of the 2 points, got 1; give as many, or leave it out."),
+    ("layers.0.edits.0.point_widths", [1, 17], "`layers[0].edits[0].point_widths[1]`"),
+    ("layers.0.edits.0.point_widths", [1, NAN], "`layers[0].edits[0].point_widths[1]` must be a finite"),
+    ("layers.0.edits.0.point_widths", [1, -1], "`layers[0].edits[0].point_widths[1]`"),
+    ("layers.0.edits.0.point_opacities", [1, 1.5], "`layers[0].edits[0].point_opacities[1]`"),
+    ("layers.0.edits.0.point_opacities", [1], "`layers[0].edits[0].point_opacities` must have a number"),
+    ("layers.0.edits.0.exposure", 1, "`layers[0].edits[0].exposure` is not a known field"),
+    ("layers.1.edits.0.anchor", [0.5, 1.5], "`layers[1].edits[0].anchor[1]`"),
+    ("layers.1.edits.0.anchor", [0.5], "`layers[1].edits[0].anchor` must be list of length 2"),
+    ("layers.1.edits.0.flip", "diagonal", "`layers[1].edits[0].flip` must be 'none' or 'horizontal' or"),
+    ("layers.1.edits.0.opacity", 2, "`layers[1].edits[0].opacity`"),
+    ("layers.1.edits.0.corners", [[0, 0]] * 3, "`layers[1].edits[0].corners` must be list of length 4"),
+    (
+        "layers.1.edits.0.corners",
+        [[0, 0], [9, 0], [9, 9], [0, 9]],
+        "`layers[1].edits[0].corners` stands in place of x, y, width, height and rotation, got also x, y, "
+        "width, height; leave one or the other out.",
+    ),
+    (
+        "layers.1.edits.0.width",
+        None,
+        "`layers[1].edits[0]` must have x, y, width and height, or corners, got",
+    ),
+    ("layers.2.edits.0.exposure", 33, "`layers[2].edits[0].exposure`"),
+    ("layers.2.edits.0.contrast", 0, "`layers[2].edits[0].contrast`"),
+    ("layers.2.edits.0.pivot", 0, "`layers[2].edits[0].pivot`"),
+    ("layers.2.edits.0.gamma", NAN, "`layers[2].edits[0].gamma` must be a finite number, got nan"),
+    ("layers.2.edits.0.opacity", -1, "`layers[2].edits[0].opacity`"),
+    ("layers.2.edits.0.cdl", [1, 1, 1], "`layers[2].edits[0].cdl` must be object"),
+    ("layers.2.edits.0.cdl", {"lift": 1}, "`layers[2].edits[0].cdl.lift` is not a known field"),
+    ("layers.2.edits.0.cdl", {"slope": [1, -1, 1]}, "`layers[2].edits[0].cdl.slope[1]`"),
+    ("layers.2.edits.0.cdl", {"power": [1, 1, 0]}, "`layers[2].edits[0].cdl.power[2]`"),
+    ("layers.2.edits.0.cdl", {"offset": [0, 0, INF]}, "`layers[2].edits[0].cdl.offset[2]` must be a finite"),
+    ("layers.2.edits.0.cdl", {"saturation": -1}, "`layers[2].edits[0].cdl.saturation`"),
 ]
 
 
@@ -354,12 +609,77 @@ def test_refused_with_the_fields_path(
     assert len(str(error.value)) < 300
 
 
+@pytest.mark.parametrize("name", ["point_widths", "point_opacities"])
+def test_pressure_belongs_to_lines(document: dict[str, Any], name: str) -> None:
+    pressed = changed(document, f"layers.2.edits.0.{name}", [1, 0.5, 0])
+    assert getattr(parse_stack(pressed).layers[2].edits[0], name) == (1.0, 0.5, 0.0)
+    with pytest.raises(EditError, match=rf"edits\[0\]\.{name}` belongs to a line, got it with `closed`"):
+        parse_stack(changed(pressed, "layers.2.edits.0.closed", True))
+
+
+CORNERS = [[100, 50], [220, 60], [210, 140], [90, 130]]
+
+
+def by_corners(document: dict[str, Any], corners: Any, **fields: Any) -> dict[str, Any]:
+    """The example with its texture placed by corners."""
+    edit = {"type": "texture", "image": "logo.png", "frame": 0, "corners": corners, **fields}
+    return changed(document, "layers.1.edits.0", edit)
+
+
+def test_a_texture_by_its_corners(document: dict[str, Any]) -> None:
+    texture = parse_stack(by_corners(document, CORNERS, tracking="corner")).layers[1].edits[0]
+    assert texture.corners == tuple(tuple(map(float, point)) for point in CORNERS)
+    assert (texture.x, texture.width) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("corners", "fields", "sentence"),
+    [
+        (CORNERS[::-1], {}, "must go around a convex shape from the picture's top-left corner clockwise"),
+        ([CORNERS[0], CORNERS[2], CORNERS[1], CORNERS[3]], {}, "convex"),
+        ([[0, 0], [10, 0], [4, 4], [0, 10]], {}, "convex"),
+        ([[0, 0], [10, 0], [20, 0], [0, 10]], {}, "convex"),
+        ([[5, 5]] * 4, {}, "convex"),
+        (CORNERS, {"x": 3}, "got also x; leave one or the other out"),
+        (CORNERS, {"rotation": 10}, "got also rotation; leave one or the other out"),
+        (None, {}, "must have x, y, width and height, or corners, got none of them; add what is missing."),
+        (None, {"x": 3, "width": 4}, "got x, width; add what is missing."),
+    ],
+)
+def test_a_texture_that_is_not_placed(
+    document: dict[str, Any], corners: Any, fields: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(EditError) as error:
+        parse_stack(by_corners(document, corners, **fields))
+    assert "`layers[1].edits[0]" in str(error.value)
+    assert sentence in str(error.value)
+
+
+def test_in_atlas_space_the_layer_may_name_the_video_layer(document: dict[str, Any]) -> None:
+    drawn = changed(document, "layers.0.edits.0.space", "atlas")
+    named = changed(drawn, "layers.0.edits.0.video_layer", "foreground")
+    assert parse_stack(named).layers[0].edits[0].space == "atlas"
+    assert (
+        parse_stack(changed(drawn, "layers.0.video_layer", "foreground")).layers[0].edits[0].space == "atlas"
+    )
+
+
+def test_a_texture_on_the_atlas_is_not_tracked(document: dict[str, Any]) -> None:
+    placed = changed(document, "layers.1.edits.0.space", "atlas")
+    placed = changed(placed, "layers.1.edits.0.video_layer", "background")
+    with pytest.raises(EditError, match=r"`layers.1..edits.0..tracking` must be 'surface' in atlas space"):
+        parse_stack(placed)
+    assert parse_stack(changed(placed, "layers.1.edits.0.tracking", "surface")).layers[1].edits
+
+
 def test_json_is_refused_in_the_same_words(document: dict[str, Any]) -> None:
     for path, value, sentence in REFUSED:
-        if value != value or value in (INF, -INF):  # JSON has no such numbers
-            continue
+        try:
+            text = json.dumps(changed(document, path, value), allow_nan=False)
+        except ValueError:
+            continue  # JSON has no such numbers
         with pytest.raises(EditError) as error:
-            parse_stack(json.dumps(changed(document, path, value)).encode())
+            parse_stack(text.encode())
         assert sentence in str(error.value)
 
 
@@ -370,7 +690,7 @@ def test_json_is_refused_in_the_same_words(document: dict[str, Any]) -> None:
         "layers.0.kind",
         "layers.0.edits.0.type",
         "layers.0.edits.0.points",
-        "layers.1.edits.0.x",
+        "layers.1.edits.0.image",
     ],
 )
 def test_what_is_missing_is_named(document: dict[str, Any], path: str) -> None:
@@ -403,6 +723,10 @@ def test_ids_are_unique_over_layers_and_edits(document: dict[str, Any], second: 
         (b'{"layers": [{"name": "\xff", "kind": "sketch"}]}', "not valid JSON"),
         (b"[]", "the edit stack must be object"),
         (b"null", "the edit stack must be object"),
+        (
+            json.dumps(EXAMPLE).replace('"width": 6.0', '"width": 1e400').encode(),
+            "`layers[0].edits[0].width` must be a finite number; correct it.",
+        ),
         (b'{"version": NaN}', "not valid JSON"),
         (b'{"layers": [{"name": "a", "kind": "sketch", "opacity": 1e999}]}', "`layers[0].opacity`"),
         (b"[" * 100_000, "the edit stack must be object"),
@@ -419,7 +743,7 @@ def test_what_is_no_stack_at_all(data: Any, sentence: str) -> None:
 
 def test_a_document_over_its_size() -> None:
     with pytest.raises(EditError, match="MiB"):
-        parse_stack(b" " * ((64 << 20) + 1))
+        parse_stack(b" " * (MAX_DOCUMENT_BYTES + 1))
 
 
 def test_lists_over_their_length(document: dict[str, Any]) -> None:
@@ -509,6 +833,39 @@ def test_what_does_not_fit_the_shot(
 def test_a_brush_may_hang_over_the_edge_by_half(document: dict[str, Any], point: list[float]) -> None:
     stack = parse_stack(changed(document, "layers.0.edits.0.points.1", point))
     assert check_stack(stack, **SHOT) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("layers.0.video_layer", "foreground2", "`layers[0].video_layer` is 'foreground2', the shot has"),
+        (
+            "layers.0.edits.0.points.0",
+            [1.3, 0.5],
+            "is at (1.3, 0.5), outside the atlas, whose corners are (0, 0) and (1, 1) by more than half its",
+        ),
+        ("layers.0.edits.0.frame", 7, "`layers[0].edits[0].frame` is 7"),
+    ],
+)
+def test_what_does_not_fit_the_atlas(
+    document: dict[str, Any], path: str, value: object, sentence: str
+) -> None:
+    drawn = changed(document, "layers.0.video_layer", "background")
+    drawn = changed(drawn, "layers.0.edits.0.space", "atlas")
+    drawn = changed(drawn, "layers.0.edits.0.width", 0.1)
+    drawn = changed(drawn, "layers.0.edits.0.points", [[0.2, 0.3], [1.04, -0.04]])
+    assert check_stack(parse_stack(drawn), **SHOT) is None
+    with pytest.raises(EditError) as error:
+        check_stack(parse_stack(changed(drawn, path, value)), **SHOT)
+    assert sentence in str(error.value)
+
+
+def test_of_a_texture_by_corners_the_middle_must_be_in_the_picture(document: dict[str, Any]) -> None:
+    wall = [[-50, -20], [520, -10], [530, 320], [-40, 310]]
+    assert check_stack(parse_stack(by_corners(document, wall)), **SHOT) is None
+    away = [[x + 400, y] for x, y in wall]
+    with pytest.raises(EditError, match=r"`layers\[1\]\.edits\[0\]\.corners` is at \(640, 150\), outside"):
+        check_stack(parse_stack(by_corners(document, away)), **SHOT)
 
 
 def test_switched_off_layers_are_checked_too(document: dict[str, Any]) -> None:

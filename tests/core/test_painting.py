@@ -6,8 +6,21 @@ import pytest
 import torch
 
 from inve_core.edits import Adjustment, EditLayer, EditStack, Stroke, Texture, parse_stack
-from inve_core.rendering import Renderer, chains, program, reference, strokes, table
+from inve_core.rendering import (
+    Renderer,
+    cells,
+    chains,
+    fields,
+    line_networks,
+    painting,
+    program,
+    reference,
+    strokes,
+    table,
+)
+from inve_core.rendering.edit_rows import edit_rows, flattened
 from inve_core.rendering.fields import TILE, FrameSize, lattice_bounds, pixel_area
+from inve_core.rendering.line_networks import LineNetworks
 from inve_core.rendering.plate import scaled
 
 WIDTH, HEIGHT = 160, 96
@@ -121,7 +134,8 @@ class TestAgainstTheReference:
         assert np.array_equal(together.picture.pixels, apart.picture.pixels)
         assert together.touched == apart.touched
 
-    def test_textures_between_strokes(self, renderer, tmp_path):
+    @pytest.mark.parametrize("blend", ["over", "add", "multiply", "screen"])
+    def test_textures_between_strokes(self, renderer, tmp_path, blend):
         import cv2
 
         cv2.imwrite(str(tmp_path / "a.png"), np.full((20, 30, 3), 128, np.uint8))
@@ -134,13 +148,19 @@ class TestAgainstTheReference:
         stack = EditStack(
             layers=(
                 layer("below", *below),
-                layer("signs", *signs, kind="texture", opacity=0.8),
+                EditLayer(name="signs", kind="texture", edits=tuple(signs), opacity=0.8, blend=blend),
                 layer("above", *above),
             )
         )
         expected, _ = by_edit(renderer, stack, 1006)
         actual = renderer.render(stack, 1006).picture.pixels.astype(np.float32)
         assert np.abs(actual - expected.numpy()).max() < self.TOLERANCE
+        apart = renderer.render(stack, 1006, layers=True)
+        rebuilt = renderer.source.read(1006).pixels.astype(np.float32)
+        for part in apart.parts[:3]:
+            rebuilt = part.pixels + rebuilt * (1 - part.pixels[..., 3:].astype(np.float32))
+        # Three parts of half precision each.
+        assert np.abs(rebuilt - actual).max() < 3 * self.TOLERANCE
 
 
 class TestSameInEveryWay:
@@ -214,6 +234,14 @@ class TestSameInEveryWay:
         assert torch.equal(plates, before)
         assert len(small.fields.uv) == 14
 
+    def test_a_frame_that_gave_way_unseen(self, renderer, monkeypatch):
+        """Its slots and soft edges are gone, and nothing has been worked out in their place."""
+        first = renderer.render(mixed_stack(), 1004).picture.pixels
+        monkeypatch.setattr(fields, "FRAMES_KNOWN", 2)
+        for t in range(3):
+            renderer.fields.bounds(FrameSize(t, WIDTH, HEIGHT))
+        assert np.array_equal(renderer.render(mixed_stack(), 1004).picture.pixels, first)
+
     def test_one_edit_more(self, renderer, shot):
         """What is kept of the edits before must not change the picture."""
         more = EditStack(layers=(layer("a", *random_strokes(30)), layer("b", *random_strokes(5, 9))))
@@ -232,7 +260,7 @@ class TestLines:
             Stroke(frame=1002, points=((30.0, 40.0),), width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
             Stroke(frame=1002, points=((30.0, 40.0),) * 3, width=3.0, color=(1.0, 0.0, 0.0, 1.0)),
         ]
-        for edit, line in zip(edits, chains.map_lines(shot.model, edits), strict=True):
+        for edit, line in zip(edits, chains.map_lines(LineNetworks(shot.model), edits), strict=True):
             chain = strokes.chain_of_edit(shot.model, edit)
             assert line.layer == chain.layer
             assert len(line.segments) == len(chain.to_drawn)
@@ -241,6 +269,39 @@ class TestLines:
                 assert np.allclose(line.segments[:, column : column + 2], values.numpy(), atol=1e-3)
             to_drawn = line.segments[:, chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(-1, 2, 2)
             assert np.allclose(to_drawn, chain.to_drawn.numpy(), atol=1e-3)
+
+    def test_what_is_recorded_is_asked_in_parts(self, shot, monkeypatch):
+        """With a recording that is launched by hand; one on a GPU is in tests/gpu."""
+
+        class ByHand:
+            def __init__(self, work, answer):
+                self.work, self.answer = work, answer
+
+            def replay(self):
+                self.answer.copy_(self.work())
+
+        def capture(work, stream):
+            answer = torch.full_like(work(), torch.nan)
+            return ByHand(work, answer), answer
+
+        monkeypatch.setattr(line_networks, "capture", capture)
+        monkeypatch.setattr(line_networks, "aside", lambda work, stream: work())
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+        monkeypatch.setattr(line_networks, "RECORDED_POINTS", 8)
+        asked, recorded = LineNetworks(shot.model), LineNetworks(shot.model)
+        recorded._recorded = {
+            number: line_networks._Recorded(ask, torch.device("cpu"))
+            for number, ask in enumerate(recorded._asks)
+        }
+        rng = np.random.default_rng(0)
+        for count in (1, 7, 8, 9, 64, 65):
+            xy = (rng.random((count, 2)) * (WIDTH, HEIGHT)).astype(np.float32)
+            t = rng.integers(0, shot.model.layer_count, count)
+            assert np.allclose(recorded.visibility(xy, t), asked.visibility(xy, t), atol=1e-5)
+            for layer in range(shot.model.layer_count):
+                right = asked.positions(layer, xy, t)
+                assert right.shape == (count, 2)
+                assert np.allclose(recorded.positions(layer, xy, t), right, atol=1e-4)
 
     def test_only_new_edits_are_mapped(self, shot, monkeypatch):
         asked = []
@@ -257,8 +318,28 @@ class TestLines:
         mapper(random_strokes(20)[::-1])
         assert asked == [20, 1]
 
+    def test_a_look_changes_at_no_cost(self, shot, monkeypatch):
+        stroke, mapper = random_strokes(1)[0], chains.LineMapper(shot.model)
+        mapper([stroke])
+        monkeypatch.delattr(chains, "map_lines")
+        same = {"color": (0.0, 1.0, 0.0, 0.5), "blend": "add", "hardness": 0.25, "id": "s1"}
+        mapper([msgspec.structs.replace(stroke, **same)])
+        with pytest.raises(NameError):
+            mapper([msgspec.structs.replace(stroke, width=stroke.width + 1)])
+
+    def test_what_is_remembered_is_bounded_by_bytes(self, shot):
+        """As many lines as a stroke that is drawn has points."""
+        points = tuple((40.0 + t / 2, 50.0 + 20 * np.sin(t / 9)) for t in range(60))
+        mapper = chains.LineMapper(shot.model, budget_bytes=40_000)
+        for count in range(1, len(points)):
+            stroke = Stroke(frame=1002, points=points[:count], width=3.0, color=(1.0, 0.0, 0.0, 1.0))
+            (line,) = mapper([stroke])
+            assert line.segments.base is None
+            assert len(mapper._known) >= 1
+            assert mapper._known.used_bytes <= 40_000
+
     def test_a_disc_spans_what_its_row_says(self, shot):
-        (line,) = chains.map_lines(shot.model, random_strokes(1, 3))
+        (line,) = chains.map_lines(LineNetworks(shot.model), random_strokes(1, 3))
         row = line.segments[0]
         angles = np.linspace(0, 2 * np.pi, 721)
         to_atlas = np.linalg.inv(row[chains.TO_DRAWN : chains.TO_DRAWN + 4].reshape(2, 2))
@@ -280,6 +361,18 @@ class TestBounds:
             exact = renderer.fields.bounds(size)
             assert np.allclose(exact.low[:, k], uv.amin((1, 2)).numpy())
 
+    def test_a_tiny_picture_needs_no_lattice(self, shot, renderer, monkeypatch):
+        """Of tiles that reach far past the frame, and pixels that span hundreds of atlas pixels."""
+        stack = EditStack(layers=(layer("a", *random_strokes(20)),))
+        for scale in (0.04, 0.01):
+            expected, _ = by_edit(renderer, stack, 1004, scale)
+            actual = renderer.render(stack, 1004, scale=scale).picture.pixels.astype(np.float32)
+            assert np.abs(actual - expected.numpy()).max() < 1e-3
+        monkeypatch.delattr(type(shot.model), "map")
+        bounds = lattice_bounds(shot.model, FrameSize(3, 1, 1))
+        assert bounds.seen.all()
+        assert (bounds.low < -1e29).all()
+
     def test_an_edit_costs_the_tiles_that_it_can_touch(self, renderer):
         dot = Stroke(frame=1004, points=((20.0, 85.0),), width=4.0, color=(1.0, 0.0, 0.0, 1.0))
         renderer.render(EditStack(layers=(layer("s", dot),)), 1004)
@@ -292,9 +385,30 @@ class TestBounds:
         assert ((visible == 0) | (visible == 1)).float().mean() > 0.8
 
 
+def spiral(taper: bool) -> tuple[chains.MappedLine, np.ndarray]:
+    """A brush 800 wide along a spiral of 600 segments about (1024, 1024), upright, and its row."""
+    turn = np.linspace(0, 25, 601)
+    places = (np.stack((np.cos(turn), np.sin(turn)), 1) * turn[:, None] * 4 + 1024).astype(np.float32)
+    widths = np.ones((601, 2))
+    if taper:
+        widths[:, 0] = 0.8 + 0.2 * np.sin(turn / 3)
+    upright = np.tile(np.eye(2, dtype=np.float32), (600, 1, 1))
+    segments = chains.segment_rows(places[:-1], places[1:], upright, widths[:-1], widths[1:])
+    brush = Stroke(
+        frame=1001, points=((0.0, 0.0),) * 2, width=800.0, hardness=0.5, color=(1.0, 0.0, 0.0, 1.0),
+        point_widths=(1.0, 1.0) if taper else None,
+    )  # fmt: skip
+    return chains.MappedLine(0, segments), edit_rows(*flattened([layer("a", brush)]))
+
+
+def one_grid(grid: cells.CellGrid) -> cells.CellGrids:
+    """Of one video layer."""
+    return cells.CellGrids((grid,), cells.picture_cells(WIDTH, HEIGHT), 1.0)
+
+
 class TestTable:
     def test_cells_inside_an_outline(self, shot):
-        grid = table.cell_grids(shot.model)[1]
+        grid = cells.cell_grids(shot.model).atlas[1]
         rng = np.random.default_rng(0)
         points = (rng.random((9, 2)) * 1.4 - 0.2) * (WIDTH, HEIGHT)
         start, end = points.astype(np.float32), np.roll(points, -1, 0).astype(np.float32)
@@ -306,19 +420,73 @@ class TestTable:
         assert np.array_equal(inside, expected.numpy())
 
     def test_boxes_find_occupied_cells(self, shot):
-        lines = chains.map_lines(shot.model, random_strokes(3))
-        rows = table.edit_rows(*table.flattened([layer("a", *random_strokes(3))]))
-        made = table.build_table(table.cell_grids(shot.model), lines, rows, 1.0)
+        lines = chains.map_lines(LineNetworks(shot.model), random_strokes(3))
+        rows = edit_rows(*flattened([layer("a", *random_strokes(3))]))
+        made = table.build_table(cells.cell_grids(shot.model), lines, rows, 1.0)
         occupied = np.diff(made.starts) > 0
         rng = np.random.default_rng(0)
-        for k, grid in enumerate(made.grids):
-            cells = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
+        for k, grid in enumerate(made.grids.atlas):
+            own = occupied[grid.first : grid.first + grid.cells].reshape(grid.rows, grid.columns)
             low = (rng.random((50, 2)) * 200 - 20).astype(np.float32)
             high = (low + rng.random((50, 2)) * 40).astype(np.float32)
             found = made.reaches(k, low, high)
             for one, (a, b) in enumerate(zip(low, high, strict=True)):
-                part = cells[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
+                part = own[grid.row(a[1]) : grid.row(b[1]) + 1, grid.column(a[0]) : grid.column(b[0]) + 1]
                 assert found[one] == part.any()
+
+    @pytest.mark.parametrize("taper", [{}, {"point_widths"}, {"point_widths", "point_opacities"}])
+    @pytest.mark.parametrize("hardness", [1.0, 0.5, 0.0])
+    def test_what_matters_nowhere_in_a_cell_is_not_in_it(self, shot, monkeypatch, hardness, taper):
+        """The picture is the one of a table that has all that reaches into a cell."""
+        rng = np.random.default_rng(3)
+        points = np.cumsum(rng.normal(0, 15, (25, 2)), 0) + np.array((60, 50))
+        wide = [
+            Stroke(
+                frame=frame, points=tuple(map(tuple, points.tolist())), width=width, hardness=hardness,
+                color=(0.2, 0.5, 0.9, 0.6), video_layer="background",
+                **{name: tuple(rng.uniform(0.3, 1, 25).tolist()) for name in taper},
+            )
+            for frame, width in ((1003, 70.0), (1005, 45.0))
+        ]  # fmt: skip
+        stack, entries, pictures = EditStack(layers=(layer("a", *wide),)), [], []
+        for cells_wide in (table.WIDE_CELLS, np.inf):
+            monkeypatch.setattr(table, "WIDE_CELLS", cells_wide)
+            renderer = Renderer(shot.model, shot.source)
+            pictures.append(renderer.render(stack, 1004).picture.pixels.astype(np.float32))
+            (step,) = renderer._programs.steps(stack, apart=False)
+            entries.append(max(len(made.entries) for made in step.tables().values()))
+        assert np.abs(pictures[0] - pictures[1]).max() < 1e-3
+        # Of cells at the border nothing is left out, and this atlas has many of those.
+        assert entries[0] < 0.7 * entries[1]
+
+    @pytest.mark.parametrize("taper", [False, True])
+    def test_what_a_wide_brush_takes_to_sort(self, taper):
+        """A cell holds the few segments that matter there, however many reach into it."""
+        line, rows = spiral(taper)
+        made = table.build_table(one_grid(cells.CellGrid(0.0, 0.0, 8.0, 256, 256, 0)), [line], rows, 1.0)
+        counts = np.diff(made.starts)
+        assert (counts > 0).sum() > 10_000
+        assert counts[counts > 0].mean() < 40
+
+    @pytest.mark.parametrize("taper", [False, True])
+    def test_what_matters_most_at_a_place_is_in_its_cell(self, taper):
+        """The nearest segment or the one that covers most, also beyond the grid and its border."""
+        line, rows = spiral(taper)
+        grid = cells.CellGrid(960.0, 900.0, 8.0, 20, 30, 0)
+        made = table.build_table(one_grid(grid), [line], rows, 1.0)
+        columns, every = made.segment_columns(torch.device("cpu")), torch.arange(1, 601)
+        for u, v in (np.random.default_rng(0).random((500, 2)) * 2048).tolist():
+            squared, share = painting._squared_distance(
+                columns, every, torch.full((600,), u), torch.full((600,), v)
+            )
+            factor = columns[chains.WIDTHS, 1:] * (1 - share) + columns[chains.WIDTHS + 1, 1:] * share
+            covers = strokes.line_coverage(squared.sqrt(), torch.ones(600), 400 * factor, 200 * factor)
+            counts = covers if taper else -squared
+            if not covers.any():
+                continue
+            cell = int(grid.row(np.array(v)) * grid.columns + grid.column(np.array(u)))
+            own = made.entries[made.starts[cell] : made.starts[cell + 1], 0] - 1
+            assert counts[own].max() == pytest.approx(float(counts.max()), abs=1e-5)
 
     def test_added_to_is_the_same_as_made_at_once(self, shot):
         layers = [
@@ -326,25 +494,50 @@ class TestTable:
             layer("b", *random_adjustments(5, True), *random_adjustments(3, False), kind="adjustment"),
             layer("c", *random_strokes(6, 3, widest=60.0)),
         ]
-        edits, places = table.flattened(layers)
-        grids, lines = table.cell_grids(shot.model), chains.map_lines(shot.model, edits)
-        rows = table.edit_rows(edits, places)
+        edits, places = flattened(layers)
+        grids, lines = cells.cell_grids(shot.model), chains.map_lines(LineNetworks(shot.model), edits)
+        rows = edit_rows(edits, places)
         whole = table.build_table(grids, lines, rows, 1.0)
         grown = None
         for count in (0, 1, 12, 13, 25, len(edits)):
             grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+        assert list(whole.drawn.items()) == list(grown.drawn.items())
         for name in ("edits", "segments", "starts", "entries"):
             assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
         assert whole.entries.dtype == grown.entries.dtype == np.int32
 
-    def test_an_adjustment_is_one_matrix(self):
-        from inve_core.rendering.adjustments import adjust
+    def test_added_to_reaches_what_it_does_when_made_at_once(self, shot, monkeypatch):
+        monkeypatch.setattr(table, "MOST_PARTS", 4)
+        edits, places = flattened([layer("a", *random_strokes(14))])
+        grids, lines = cells.cell_grids(shot.model), chains.map_lines(LineNetworks(shot.model), edits)
+        rows, rng, grown, parts = edit_rows(edits, places), np.random.default_rng(0), None, set()
+        for count in range(len(edits) + 1):
+            whole = table.build_table(grids, lines[:count], rows[:count], 1.0)
+            grown = table.build_table(grids, lines[:count], rows[:count], 1.0, grown)
+            for k, grid in enumerate(grids.atlas):
+                low = (rng.random((200, 2)) * 200 - 20).astype(np.float32)
+                high = (low + rng.random((200, 2)) * 20).astype(np.float32)
+                found = whole.reaches(k, low, high)
+                assert np.array_equal(grown.reaches(k, low, high), found)
+                parts.add(len(grown._occupied[grid]))
+        assert found.any()
+        assert not found.all()
+        assert {1, 2, 5} <= parts <= {1, 2, 3, 4, 5}
 
-        (edit,) = random_adjustments(1, False)
-        rgba = torch.rand(7, 4, dtype=torch.float64)
-        matrix = torch.from_numpy(table.adjustment_matrix(edit))
-        ours = rgba[:, :3] @ matrix.t() + edit.brightness * rgba[:, 3:]
-        assert torch.allclose(ours, adjust(rgba, edit), atol=1e-7)
+
+def test_what_is_the_same_is_not_made_again(shot):
+    """Each layer's table for itself, when only another one has changed."""
+    programs = program.Programs(shot.model)
+    a, b, c = (layer(name, *random_strokes(4, seed)) for seed, name in enumerate("abc"))
+    first = programs.steps(EditStack(layers=(a, b)), apart=True)
+    tables = [step.table(0) for step in first]
+    renamed = EditLayer(name="z", kind="sketch", edits=b.edits)
+    second = programs.steps(EditStack(layers=(c, a, renamed)), apart=True)
+    assert second[1].table(0) is tables[0]
+    assert second[2].table(0) is tables[1]
+    assert [step.layers[0].name for step in second] == ["c", "a", "z"]
+    fainter = programs.steps(EditStack(layers=(layer("a", *a.edits, opacity=0.5),)), apart=True)
+    assert fainter[0].table(0) is not tables[0]
 
 
 def test_steps_join_what_needs_no_texture_between(shot):

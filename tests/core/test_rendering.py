@@ -1,6 +1,6 @@
 """Rendering: exact where nothing is touched, right where something is, rebuilt by `over` from its parts."""
 
-import itertools
+import dataclasses
 import math
 
 import numpy as np
@@ -15,7 +15,6 @@ from inve_core.media.colour import LUMA
 from inve_core.media.pictures import Picture
 from inve_core.rendering import Renderer, strokes
 from inve_core.rendering.adjustments import adjust, hue_matrix
-from inve_core.rendering.textures import Placement, TexturePyramid
 
 DRAWN = 1004
 
@@ -305,6 +304,23 @@ class TestStack:
         with pytest.raises(EditError, match="outside"):
             renderer.render(stack, 1002, region=(500, 30, 70, 60))
 
+    @pytest.mark.parametrize("on_gpu", [False, True])
+    @pytest.mark.parametrize("layers", [False, True])
+    def test_a_region_in_the_overscan_is_passed_through(self, shot, logo, monkeypatch, layers, on_gpu):
+        plate = shot.source.read(1002)
+        spec = dataclasses.replace(plate.spec, data_window=(-40, -40, 240, 176))
+        pixels = np.random.default_rng(0).random((176, 240, 4)).astype(plate.pixels.dtype)
+        wide = Picture(spec, pixels, plate.metadata)
+        monkeypatch.setattr(type(shot.source), "read", lambda self, frame: wide)
+        renderer, stack = Renderer(shot.model, shot.source), self.mixed(shot, logo)
+        renderer.on_gpu = on_gpu
+        rendered = renderer.render(stack, 1002, region=(-40, -40, 30, 20), layers=layers)
+        assert rendered.touched == 0
+        assert np.array_equal(rendered.picture.pixels, pixels[:20, :30])
+        whole = renderer.render(stack, 1002, layers=layers)
+        assert [part.name for part in rendered.parts] == [part.name for part in whole.parts]
+        assert all(part.pixels.shape[:2] == (20, 30) and not part.pixels.any() for part in rendered.parts)
+
     def test_scale_makes_a_smaller_frame_with_the_edit_in_place(self, renderer, shot):
         stack = EditStack(
             layers=(sketch(stroke([(40, 84), (120, 84)], width=8.0, video_layer="background")),)
@@ -321,20 +337,7 @@ class TestStack:
 
 
 class TestTextures:
-    def test_placement_turns_clockwise(self):
-        placement = Placement((10.0, 20.0), 8.0, 4.0, 90.0)
-        # With y down, clockwise takes the right end of the rectangle to the bottom.
-        assert placement.grid_points(np.array([[0.5, 0.0]]))[0] == pytest.approx([10.0, 24.0])
-        local = placement.to_local(torch.tensor([[10.0, 24.0]], dtype=torch.float64))
-        assert local[0].tolist() == pytest.approx([4.0, 0.0])
-
-    def test_the_pyramid_keeps_the_mean(self):
-        rgba = np.random.default_rng(0).random((37, 53, 4), np.float32)
-        pyramid = TexturePyramid(rgba, torch.device("cpu"))
-        whole = pyramid.sample(torch.tensor([[0.5, 0.5]]), torch.tensor([1e6]))
-        assert whole[0].numpy() == pytest.approx(rgba.mean((0, 1)), abs=0.05)
-
-    @pytest.mark.parametrize("tracking", ["surface", "point", "similarity"])
+    @pytest.mark.parametrize("tracking", ["surface", "point", "similarity", "corner"])
     def test_the_drawn_frame_shows_it_as_placed(self, renderer, logo, tracking):
         edit = Texture(
             image=logo, frame=DRAWN, x=40.0, y=82.0, width=30.0, height=20.0, tracking=tracking,
@@ -376,21 +379,6 @@ class TestTextures:
         for size in sizes:
             assert size == pytest.approx(sizes[1], rel=0.03)
 
-    def test_similarity_turns_and_scales_with_the_object(self, renderer, shot, logo):
-        x, y = middle_of_object(shot)
-        edit = Texture(
-            image=logo, frame=DRAWN, x=x, y=y, width=20.0, height=20.0, tracking="similarity",
-            video_layer="foreground",
-        )  # fmt: skip
-        from inve_core.rendering.textures import track_placement
-
-        motion = track_placement(shot.model, 0, DRAWN - 1001, Placement.of(edit), turning=True)
-        corners = np.array([[x + a * 8, y + b * 8] for a, b in itertools.product((-1, 1), repeat=2)])
-        for frame in (0, 7):
-            goal = shot.truth.position("foreground", DRAWN - 1001, corners, frame)
-            ours = motion.from_drawn(frame, torch.tensor(corners, dtype=torch.float32)).numpy()
-            assert np.linalg.norm(ours - goal, axis=1).mean() < 1.0
-
 
 class TestAdjustments:
     def rgba(self, *rgb: float, alpha: float = 1.0) -> torch.Tensor:
@@ -428,21 +416,6 @@ class TestAdjustments:
     def test_nothing_glows_where_nothing_is(self):
         clear = self.rgba(0, 0, 0, alpha=0)
         assert adjust(clear, self.edit(brightness=0.5)).abs().max() == 0
-
-
-def test_the_atlas_shows_the_edits_on_it(renderer, shot):
-    x, y = middle_of_object(shot)
-    stack = EditStack(
-        layers=(sketch(stroke([(x - 8, y), (x + 8, y)], color=(5.0, 0.0, 0.0, 1.0), width=8.0)),)
-    )
-    plain, edited = renderer.atlas("foreground"), renderer.atlas("foreground", stack)
-    assert plain.pixels.shape == (512, 512, 4)
-    changed = (plain.pixels != edited.pixels).any(-1)
-    assert 0.002 < changed.mean() < 0.2
-    assert edited.pixels[changed][:, 0].max() == 5.0
-    assert np.array_equal(renderer.atlas("background").pixels, renderer.atlas("background", stack).pixels)
-    with pytest.raises(EditError, match="foreground, background"):
-        renderer.atlas("sky")
 
 
 def test_a_parsed_stack_renders(renderer):

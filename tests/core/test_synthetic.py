@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inve_core.errors import MediaError, StorageError
+from inve_core.media.colour import linear_to_srgb
 from inve_core.synthetic import FIRST_FRAME, Layer, Scene, SyntheticClip, make_clip, pixel_centres
 
 WIDTH, HEIGHT, FRAMES = 192, 108, 10
@@ -203,3 +204,26 @@ def test_one_frame_has_no_flow() -> None:
     clip = make_clip(1, 64, 64)
     assert clip.flow.shape == (0, 64, 64, 2)
     assert clip.flow_valid.shape == (0, 64, 64)
+
+
+def test_light_is_the_clip_before_encoding(clip: SyntheticClip) -> None:
+    code = np.rint(np.clip(linear_to_srgb(clip.light(4)), 0, 1) * 255).astype(np.uint8)
+    assert np.array_equal(code, clip.rgb[4])
+
+
+def test_a_repainted_surface_covers_what_its_matte_says(clip: SyntheticClip) -> None:
+    def white(layer: Layer, surface: np.ndarray, colour: np.ndarray) -> np.ndarray:
+        return np.full_like(colour, 1.0 if layer == "foreground" else 0.0)
+
+    assert np.abs(clip.light(4, white) - clip.mattes[4][..., None]).max() < 1e-6
+
+
+def test_surfaces_mix_to_the_picture(clip: SyntheticClip) -> None:
+    """Each surface's light over the whole pixel, by its share, is the picture."""
+    matte = clip.mattes[4][..., None]
+    mixed = matte * clip.surface_light("foreground", 4) + (1 - matte) * clip.surface_light("background", 4)
+    difference = np.abs(mixed - clip.light(4)).max(-1)
+    sure = (matte[..., 0] == 0) | (matte[..., 0] == 1)
+    # Pixels right at the outline are sampled more finely than those away from it.
+    assert difference[sure].max() < 0.01
+    assert difference[~sure].mean() < 0.01

@@ -120,9 +120,10 @@ class FakeRenderer:
                 assert self.texture_path(edit.image).is_file()
         return FakeRendered(self.source.read(frame), touched=len(edits))
 
-    def atlas(self, video_layer: str, stack: Any, long_edge: int) -> Picture:
+    def atlas(self, video_layer: str, stack: Any, long_edge: int, frame: int | None = None) -> Picture:
         picture = self.source.read(self.source.frames[0])
-        return replace(picture, pixels=picture.pixels.astype("float32"))
+        # That a frame is asked for is seen in the picture.
+        return replace(picture, pixels=picture.pixels.astype("float32") / (1 if frame is None else frame))
 
 
 class FakeCore(InveCore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,91 @@ def test_a_shot_from_beginning_to_end_without_a_daemon(run: Any, clip: Clip, tmp
     assert "unknown_shot" in run("delete", "clip", "--json", code=2).stdout
 
 
+def test_edits_go_out_and_come_back_in_another_store(run: Any, clip: Clip, tmp_path: Path) -> None:
+    for store in ("here", "there"):
+        run("train", clip.frames, "--name", f"shot-{store}", "--seed", "3", "--store", store)
+    (tmp_path / "art").mkdir()
+    stack = sketch(stroke(), stroke(1002, point_widths=[1.0, 0.25], smooth=True))
+    stack["version"] = 2
+    signs = []
+    for number, name in enumerate(("logo.png", "LOGO2.PNG")):
+        write_picture(tmp_path / "art" / name, 8, 8, value=number)
+        signs.append(texture(name))
+    # The same picture by another name is the same texture.
+    (tmp_path / "art" / "again.png").write_bytes((tmp_path / "art" / "logo.png").read_bytes())
+    signs.append(texture("again.png", frame=1003))
+    stack["layers"].append({"name": "sign", "kind": "texture", "edits": signs})
+    (tmp_path / "art" / "edits.json").write_text(json.dumps(stack))
+    put = json.loads(run("edit", "shot-here", "art/edits.json", "--store", "here", "--json").stdout)
+
+    (tmp_path / "sent").mkdir()
+    said = run("edit", "shot-here", "--out", "sent/job.json", "--store", "here", "--json")
+    exported = json.loads(said.stdout)
+    assert exported == {
+        "shot": "shot-here",
+        "edits": 5,
+        "revision": put["revision"],
+        "out": "sent/job.json",
+        "textures": exported["textures"],
+    }
+    assert sorted(path.name for path in (tmp_path / "sent").iterdir()) == ["job.json", "job.textures"]
+    contents = {(tmp_path / path).read_bytes() for path in exported["textures"]}
+    assert contents == {(tmp_path / "art" / name).read_bytes() for name in ("logo.png", "LOGO2.PNG")}
+    document = json.loads((tmp_path / "sent" / "job.json").read_text())
+    images = [edit["image"] for edit in document["layers"][1]["edits"]]
+    assert [f"sent/{image}" for image in dict.fromkeys(images)] == exported["textures"]
+    assert images[0] == images[2]
+    assert document["version"] == 2
+
+    # Elsewhere, where nothing else of it is left.
+    for folder in ("here", "art"):
+        shutil.rmtree(tmp_path / folder)
+    (tmp_path / "sent").rename(tmp_path / "received")
+    got = json.loads(run("edit", "shot-there", "received/job.json", "--store", "there", "--json").stdout)
+    assert got["ids"] == put["ids"]
+    run("edit", "shot-there", "--out", "again.json", "--store", "there")
+    again = json.loads((tmp_path / "again.json").read_text().replace("again.textures/", "job.textures/"))
+    assert again == document
+    written = run("render", "shot-there", "--out", "o.%04d.exr", "--store", "there", "--json")
+    assert json.loads(written.stdout)["touched"] == 5 * len(FRAMES)
+
+
+def test_undo_redo_and_copy_on_the_command_line(run: Any, clip: Clip, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run("train", clip.frames, "--name", name, "--seed", "2")
+    (tmp_path / "e.json").write_text(json.dumps(sketch(stroke(1002), stroke(1003))))
+
+    def edits(shot: str) -> tuple[int, dict[str, Any]]:
+        told = json.loads(run("edit", shot, "--out", f"{shot}.json", "--json").stdout)
+        assert told["textures"] == []
+        return told["edits"], json.loads((tmp_path / f"{shot}.json").read_text())
+
+    run("edit", "one", "e.json")
+    count, before = edits("one")
+    assert (count, before["version"]) == (2, 1)
+    undone = json.loads(run("edit", "one", "--undo", "--json").stdout)
+    assert undone.keys() == {"shot", "revision"}
+    assert edits("one")[0] == 0
+    assert "nothing to undo" in run("edit", "one", "--undo", code=2).stderr
+    assert "brought back" in run("edit", "one", "--redo").stdout
+    assert edits("one") == (2, before)
+    copied = json.loads(run("edit", "one", "--copy-to", "two", "--frame-offset", "-1", "--json").stdout)
+    assert (copied["shot"], copied["to"], copied["edits"]) == ("one", "two", 2)
+    count, copy = edits("two")
+    assert [edit["frame"] for edit in copy["layers"][0]["edits"]] == [1001, 1002]
+    assert [edit["id"] for edit in copy["layers"][0]["edits"]] == copied["ids"]
+    assert (
+        "is 1000, the shot has"
+        in run("edit", "one", "--copy-to", "two", "--frame-offset", "-2", code=2).stderr
+    )
+    assert edits("two") == (2, copy)
+    assert edits("one") == (2, before)
+    run("edit", "two", "--undo")
+    assert edits("two")[0] == 0
+    gone = run("edit", "one", "--out", "nowhere/e.json", code=1).stderr
+    assert "nowhere/e.json could not be written" in gone
+
+
 def test_a_running_daemon_is_used(
     run: Any, clip: Clip, daemon: Daemon, sockets: Path, tmp_path: Path
 ) -> None:
@@ -125,6 +211,25 @@ def test_the_default_daemon_is_found(tmp_path: Path, sockets: Path, clip: Clip, 
         (["edit", "shot", "nowhere.json"], "nowhere.json"),
         (["edit", "shot", "bad.json"], "`layers[0].edits[0].colour`"),
         (["edit", "nobody", "good.json"], "nobody"),
+        (["edit", "shot"], "takes one of EDITS.json, --out, --undo, --redo, --copy-to, got none of them"),
+        (["edit", "shot", "good.json", "--undo"], "got EDITS.json and --undo; give one."),
+        (["edit", "shot", "--undo", "--redo", "--out", "o.json"], "got --out and --undo and --redo"),
+        (["edit", "shot", "--undo", "--frame-offset", "3"], "--frame-offset belongs to --copy-to"),
+        (["edit", "shot", "--copy-to", "two", "--frame-offset", "x"], "'x' is not a valid integer"),
+        (["edit", "shot", "--copy-to", "two", "--frame-offset", "9" * 30], "`frame_offset` cannot be sent"),
+        (
+            ["edit", "shot", "--copy-to", "bad name"],
+            "`to` must be 1 to 64 letters, digits or . _ -, got",
+        ),
+        (["edit", "bad\udcff", "--undo"], "`shot` cannot be sent"),
+        (["edit", "shot", "--out", ""], "is no ordinary file; choose another --out"),
+        (["edit", "shot", "--out", "x.textures"], "must not end in .textures"),
+        (["edit", "shot", ""], "cannot be read"),
+        (["edit", "shot", "new.json"], "`version` must be 1 to 2, got 3; install a newer release"),
+        (["track", "shot", "points.json", "--out", ""], "is no ordinary file; choose another --out"),
+        (["edit", "nobody", "--undo"], "nobody"),
+        (["edit", "nobody", "--out", "o.json"], "nobody"),
+        (["edit", "nobody", "--copy-to", "two"], "nobody"),
         (["track", "nobody", "points.json"], "nobody"),
         (["render", "nobody", "--out", "o.%04d.exr"], "nobody"),
         (["cancel", "abc"], "abc"),
@@ -146,6 +251,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(
     run: Any, clip: Clip, tmp_path: Path, words: list[str], sentence: str
 ) -> None:
     (tmp_path / "bad.json").write_text(json.dumps(sketch(stroke(colour=1))))
+    (tmp_path / "new.json").write_text('{"version": 3}')
     (tmp_path / "good.json").write_text(json.dumps(sketch(stroke())))
     (tmp_path / "points.json").write_text('{"points": [{"id": "p", "frame": 1001, "x": 3, "y": 4}]}')
     said = run(*words, code=2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon_support import environment, sketch, stroke
+from daemon_support import environment, sketch, stroke, texture, write_picture
 
 from inve_client import Client
 from inve_client.errors import TimedOut, Unreachable
@@ -76,3 +78,42 @@ def test_learn_edit_kill_restart_track_render(endpoint: str, tmp_path: Path) -> 
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_edits_that_went_out_and_came_in_render_the_same(tmp_path: Path) -> None:
+    def run(store: str, *words: str) -> None:
+        command = [sys.executable, "-m", "inve_daemon", *words, "--store", str(tmp_path / store)]
+        done = subprocess.run(command, env=environment(), cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    make_clip(frames=3, width=96, height=64, seed=2).write(tmp_path / "clip")
+    clip = ["clip/frames", "--mattes", "clip/mattes", "--preset", "preview", "--working-size", "96"]
+    run("here", "train", *clip, "--name", "shot")
+    # Another machine that has learned the same shot.
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    write_picture(tmp_path / "logo.png", 16, 12, value=200)
+    frame = read_frames(tmp_path / "clip")[1]
+    stack = sketch(stroke(frame, points=[[20.0, 15.0], [70.0, 40.0]], width=5.0, hardness=0.5))
+    sign = texture("logo.png", frame=frame, x=40.0, y=30.0, width=20.0, height=15.0, rotation=20.0)
+    stack["layers"].append({"name": "sign", "kind": "texture", "opacity": 0.75, "edits": [sign]})
+    (tmp_path / "edits.json").write_text(json.dumps(stack))
+    run("here", "edit", "shot", "edits.json")
+    run("here", "edit", "shot", "--out", "out.json")
+    (tmp_path / "logo.png").unlink()
+    run("there", "edit", "shot", "out.json")
+    for store in ("here", "there"):
+        run(store, "render", "shot", "--out", f"{store}-frames/f.%04d.exr", "--layers", "--device", "cpu")
+    names = sorted(path.name for path in (tmp_path / "here-frames").iterdir())
+    assert len(names) == 3
+    for name in names:
+        mine, theirs = (read_parts(tmp_path / f"{store}-frames" / name) for store in ("here", "there"))
+        assert mine.keys() == theirs.keys() > {"edit.paint", "edit.sign"}
+        for part in mine:
+            np.testing.assert_array_equal(mine[part][1], theirs[part][1])
+        assert (mine["edit.paint"][1] != 0).any()
+        assert (mine["edit.sign"][1] != 0).any()
+
+
+def read_frames(clip: Path) -> list[int]:
+    """The frame numbers of a clip on disk."""
+    return [int(path.stem.rpartition(".")[2]) for path in sorted((clip / "frames").iterdir())]

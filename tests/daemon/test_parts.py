@@ -1,4 +1,4 @@
-"""The daemon's parts on their own: job states, turns, roots, patches, pipe, events, progress."""
+"""The daemon's parts on their own: job states, turns, roots, pipe, events, progress."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from daemon_support import sketch, stroke
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inve_client import errors
 from inve_client.codec import MAX_EVENT_BYTES
-from inve_core.edits import EditStack, Stroke, parse_stack
 from inve_core.errors import DeviceError
-from inve_daemon import calls, doctor, editing, pipe, progress
+from inve_daemon import calls, doctor, pipe, progress
 from inve_daemon.events import Publisher
 from inve_daemon.jobs import ENDED, TRANSITIONS, Job, JobEvent, JobState, Progress, next_state
 from inve_daemon.roots import Roots, output_root, own_roots
-from inve_daemon.schema import EditPatch, LayerPatch
 from inve_daemon.worker import process
 from inve_daemon.worker.core import InveCore
 from inve_daemon.worker.process import Worker
@@ -285,68 +282,6 @@ def test_the_roots_of_one_s_own_command_line(tree: Path, monkeypatch: pytest.Mon
     }
     assert output_root("new/f.%04d.exr") == str(tree / "new")
     assert output_root("new/folder") == str(tree / "new/folder")
-
-
-# Edits
-
-
-def stack_of(*edits: dict[str, Any]) -> EditStack:
-    return parse_stack(sketch(*edits))
-
-
-def as_edit(plain: dict[str, Any]) -> Stroke:
-    return msgspec.convert(plain, Stroke)
-
-
-def test_a_patch_adds_replaces_and_keeps_order() -> None:
-    stack = stack_of(stroke(id="a"), stroke(id="b"))
-    patch = [
-        EditPatch(layer="paint", edit=as_edit(stroke(x=7.0, id="a"))),
-        EditPatch(layer="top", edit=as_edit(stroke(x=8.0))),
-    ]
-    got, ids = editing.patched(stack, [LayerPatch(name="top", kind="sketch", opacity=0.5)], patch)
-    assert [layer.name for layer in got.layers] == ["paint", "top"]
-    assert [edit.id for edit in got.layers[0].edits] == ["a", "b"]
-    assert got.layers[0].edits[0].points[0][0] == 7.0
-    assert (got.layers[1].opacity, ids[0]) == (0.5, "a")
-    assert editing.ids_of(got) == ["a", "b", ids[1]]
-
-
-def test_a_layer_s_settings_change_without_its_edits() -> None:
-    got, _ = editing.patched(stack_of(stroke(id="a")), [LayerPatch(name="paint", enabled=False)], [])
-    assert (got.layers[0].enabled, editing.ids_of(got)) == (False, ["a"])
-
-
-@pytest.mark.parametrize(
-    ("layers", "edits", "words"),
-    [
-        ([], [("nowhere", {})], "'nowhere'"),
-        ([LayerPatch(name="new")], [], "`kind`"),
-        ([LayerPatch(name="new", kind="sketch")], [("new", {"id": "a"})], "remove it there first"),
-    ],
-)
-def test_a_patch_that_does_not_fit(
-    layers: list[LayerPatch], edits: list[tuple[str, Any]], words: str
-) -> None:
-    patches = [EditPatch(layer=name, edit=as_edit(stroke(**fields))) for name, fields in edits]
-    with pytest.raises(errors.EditError, match=words):
-        editing.patched(stack_of(stroke(id="a")), layers, patches)
-
-
-def test_removing() -> None:
-    stack = stack_of(stroke(id="a"), stroke(id="b"))
-    assert editing.ids_of(editing.without(stack, ["a"], [])) == ["b"]
-    assert editing.without(stack, [], ["paint"]).layers == ()
-    for edits, layers in ((["z"], []), ([], ["z"])):
-        with pytest.raises(errors.EditError, match="'z'"):
-            editing.without(stack, edits, layers)
-
-
-def test_a_stack_from_the_store_is_the_stack() -> None:
-    stack = editing.checked(stack_of(stroke(), stroke()))
-    assert editing.decode(editing.encode(stack)) == stack
-    assert None not in editing.ids_of(stack)
-    assert editing.decode(b"") == EditStack()
 
 
 # Pipe, events, progress

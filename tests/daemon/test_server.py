@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgpack
+import numpy as np
 import pytest
 import zmq
 from daemon_fakes import DIES, IS_BROKEN, LONG, RUNS_OUT_OF_MEMORY
 from daemon_support import FRAMES, Clip, open_and_train, sketch, stroke, texture, until, write_picture
 
 from inve_client import Client, errors
-from inve_client.codec import PREAMBLE
+from inve_client.codec import MAX_REQUEST_BYTES, PREAMBLE
 from inve_core.media.exr import read_parts
+from inve_daemon import documents, editing
 
 
 def test_hello_says_who_it_is(client: Client) -> None:
@@ -68,6 +72,9 @@ def test_open_train_edit_track_render(client: Client, clip: Clip, tmp_path: Path
     assert (written["frames"], written["backend"]) == (4, "fake")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"f.{n}.exr" for n in FRAMES]
     assert client.view_atlas("shot", "foreground", with_edits=True).startswith(b"\x76\x2f\x31\x01")
+    assert client.view_atlas("shot", "foreground", frame=1003) != client.view_atlas("shot", "foreground")
+    with pytest.raises(errors.MediaError, match="Frame 7 is not in shot 'shot'"):
+        client.view_atlas("shot", "foreground", frame=7)
 
 
 def test_the_same_call_twice_does_no_harm(client: Client, clip: Clip) -> None:
@@ -102,6 +109,102 @@ def test_an_undo_sent_twice_undoes_once(client: Client, clip: Clip) -> None:
         client.redo("shot")
 
 
+def test_what_changes_nothing_is_no_step_to_undo(client: Client, clip: Clip) -> None:
+    client.open_shot("two", clip.frames)
+    start = client.open_shot("shot", clip.frames)["revision"]
+    assert client.put_edits("shot", {"layers": []}) == {"revision": start, "ids": []}
+    one = client.put_edits("shot", sketch(stroke(x=1.0, id="a")))
+    client.copy_edits("shot", "two")
+    client.put_edits("shot", sketch(stroke(x=2.0, id="a")))
+    revision = client.undo("shot")["revision"]
+    stack = client.describe_shot("shot", with_edits=True)["stack"]
+    (edit,) = stack["layers"][0]["edits"]
+    with client.events() as events:
+        time.sleep(0.3)
+        assert client.patch_edits("shot", revision)["revision"] == revision
+        assert client.remove_edits("shot", revision)["revision"] == revision
+        same = client.patch_edits("shot", revision, edits=[{"layer": "paint", "edit": edit}])
+        assert same == {"revision": revision, "ids": ["a"]}
+        moved = client.patch_edits("shot", revision, edits=[{"layer": "paint", "id": "a", "position": 0}])
+        assert moved["revision"] == revision
+        assert client.put_edits("shot", stack, request_id="p") == {"revision": revision, "ids": one["ids"]}
+        assert client.put_edits("shot", stack, request_id="p")["revision"] == revision
+        assert client.copy_edits("two", "shot")["revision"] == revision
+        assert events.next(0.3) is None
+    client.redo("shot")
+    assert _xs(client) == [2.0]
+
+
+def _textures_kept(folder: Path) -> int:
+    return sum(path.is_file() for path in (folder / "store" / "objects").glob("*/*"))
+
+
+def _keeps(folder: Path, count: int) -> None:
+    """So many textures are kept, by and by: they may go just after the answer."""
+    until(lambda: _textures_kept(folder) <= count)
+    assert _textures_kept(folder) == count
+
+
+def test_a_texture_goes_with_the_last_state_that_names_it(
+    client: Client, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(shot: str, *values: int) -> None:
+        for value in values:
+            write_picture(tmp_path / f"{value}.png", 4, 4, value=value)
+        edits = [texture(str(tmp_path / f"{value}.png")) for value in values]
+        client.put_edits(shot, {"layers": [{"name": "sign", "kind": "texture", "edits": edits}]})
+
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    put("shot", 1, 2)
+    put("two", 2)
+    client.undo("shot")
+    _keeps(tmp_path, 2)  # It can be redone.
+    put("shot", 3)
+    _keeps(tmp_path, 2)  # The other shot has one of them.
+    put("two", 4)
+    client.undo("two")
+    client.undo("two")
+    put("two", 4)
+    _keeps(tmp_path, 2)  # 3 and 4.
+    # States beyond the limits go too.
+    monkeypatch.setattr("inve_daemon.store.history.MAX_STATES", 2)
+    for value in (5, 6):
+        put("shot", value)
+    _keeps(tmp_path, 3)
+    client.put_edits("shot", sketch())
+    _keeps(tmp_path, 2)
+    client.undo("shot")
+    (layer,) = client.describe_shot("shot", with_edits=True)["stack"]["layers"]
+    assert client.get_texture(layer["edits"][0]["image"]).content == (tmp_path / "6.png").read_bytes()
+
+
+def test_a_texture_that_is_about_to_be_named_is_not_dropped(
+    client: Client, clip: Clip, tmp_path: Path
+) -> None:
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    for value in range(40):
+        write_picture(tmp_path / f"{value}.png", 64, 64, value=value)
+    images = [texture(str(tmp_path / f"{value}.png")) for value in range(40)]
+    stack = {"layers": [{"name": "sign", "kind": "texture", "edits": images}]}
+    first = {"layers": [{"name": "sign", "kind": "texture", "edits": images[:1]}]}
+    client.put_edits("shot", first)
+    with Client(client.endpoint) as other, ThreadPoolExecutor(1) as pool:
+        putting = pool.submit(other.put_edits, "two", stack)
+        until(lambda: client.status()["worker"]["tasks"])
+        # The worker has passed the first by.
+        until(lambda: _textures_kept(tmp_path) > 1)
+        client.delete_shot("shot")
+        assert not putting.done(), "it was too late to show anything"
+        assert len(putting.result(20)["ids"]) == 40
+    kept = client.describe_shot("two", with_edits=True)["stack"]["layers"][0]["edits"]
+    assert client.get_texture(kept[0]["image"]).content == (tmp_path / "0.png").read_bytes()
+    # What was held back goes as soon as nobody is about to name it.
+    client.delete_shot("two")
+    _keeps(tmp_path, 0)
+
+
 def _xs(client: Client, shot: str = "shot") -> list[float]:
     stack = client.describe_shot(shot, with_edits=True)["stack"]
     return [edit["points"][0][0] for layer in stack["layers"] for edit in layer["edits"]]
@@ -132,6 +235,196 @@ def test_patches_see_each_other_through_revisions(client: Client, clip: Clip) ->
     assert _xs(client) == [2.0]
 
 
+def test_layers_and_edits_move_by_patches(client: Client, clip: Clip) -> None:
+    client.open_shot("shot", clip.frames)
+    first = client.put_edits("shot", sketch(stroke(x=1.0), stroke(x=2.0)))
+    made = client.patch_edits(
+        "shot",
+        first["revision"],
+        layers=[
+            {"name": "under", "kind": "sketch", "position": 0, "solo": True},
+            {"name": "paint", "rename": "ink", "video_layer": "background", "position": 0},
+        ],
+        edits=[
+            {"layer": "under", "id": first["ids"][0]},
+            {"layer": "ink", "edit": stroke(x=3.0), "position": 0},
+        ],
+    )
+    assert made["ids"][0] == first["ids"][0]
+    described = client.describe_shot("shot", with_edits=True)
+    ink, under = described["stack"]["layers"]
+    assert (ink["name"], ink["video_layer"], under["name"], under["solo"]) == (
+        "ink",
+        "background",
+        "under",
+        True,
+    )
+    assert _xs(client) == [3.0, 2.0, 1.0]
+    # Refused as a whole, the layer that could have been made too.
+    with pytest.raises(errors.EditError, match="position"):
+        client.patch_edits(
+            "shot",
+            made["revision"],
+            layers=[{"name": "more", "kind": "sketch"}],
+            edits=[{"layer": "ink", "id": first["ids"][1], "position": 2}],
+        )
+    with pytest.raises(errors.EditError, match="must be 'adjustment' in an adjustment layer"):
+        client.patch_edits(
+            "shot",
+            made["revision"],
+            layers=[{"name": "more", "kind": "adjustment"}],
+            edits=[{"layer": "more", "id": first["ids"][1]}],
+        )
+    assert client.describe_shot("shot", with_edits=True) == described
+
+
+def test_a_refused_patch_names_its_own_fields(client: Client, clip: Clip, tmp_path: Path) -> None:
+    client.open_shot("shot", clip.frames)
+    stack = sketch(stroke(id="a"), stroke(id="b"))
+    stack["layers"].insert(0, {"name": "under", "kind": "sketch"})
+    revision = client.put_edits("shot", stack)["revision"]
+    unknown = texture("sha256:" + "0" * 64)
+    for layers, edits, words in (
+        ([], [{"layer": "paint", "edit": stroke(1099)}], "`edits[0].edit.frame` is 1099"),
+        ([], [{"layer": "paint", "edit": stroke(x=500.0)}], "`edits[0].edit.points[0]` is at (500, 10)"),
+        ([], [{"layer": "paint", "edit": stroke(point_widths=[1])}], "`edits[0].edit.point_widths` must"),
+        ([{"name": "paint", "blend": "erase"}], [], "`layers[0].blend` must be 'over' or 'add' or"),
+        ([{"name": "paint", "video_layer": "middle"}], [], "`layers[0].video_layer` is 'middle'"),
+        (
+            [{"name": "paint", "kind": "texture"}],
+            [],
+            "`layers[1].edits[0].type` in the stack after the patch must be 'texture' in a texture layer",
+        ),
+        (
+            [{"name": "s", "kind": "texture"}],
+            [{"layer": "s", "edit": unknown}],
+            "`edits[0].edit.image` is 'sha256:000",
+        ),
+    ):
+        with pytest.raises(errors.EditError) as refused:
+            client.patch_edits("shot", revision, layers=layers, edits=edits)
+        assert words in refused.value.message
+
+
+def test_a_texture_that_is_gone_is_named_by_its_edit(client: Client, clip: Clip, tmp_path: Path) -> None:
+    write_picture(tmp_path / "logo.png", 4, 4)
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    layers = [
+        *sketch(stroke())["layers"],
+        {"name": "sign", "kind": "texture", "edits": [texture(str(tmp_path / "logo.png"))]},
+    ]
+    client.put_edits("shot", {"layers": layers})
+    (kept,) = (tmp_path / "store" / "objects").glob("*/*.png")
+    kept.unlink()
+    with pytest.raises(
+        errors.EditError, match=r"`layers\[1\].edits\[0\].image` is .* not in the daemon's store"
+    ):
+        client.copy_edits("shot", "two")
+    described = client.describe_shot("shot", with_edits=True)["stack"]
+    with pytest.raises(
+        errors.EditError, match=r"`layers\[1\].edits\[0\].image` is .* not in the daemon's store"
+    ):
+        documents.write_edits(client, described, tmp_path / "e.json")
+
+
+def test_a_stack_is_copied_to_another_shot(client: Client, clip: Clip, tmp_path: Path) -> None:
+    write_picture(tmp_path / "logo.png", 4, 4)
+    client.open_shot("shot", clip.frames)
+    client.open_shot("two", clip.frames, frame_range=(1002, 1004))
+    client.open_shot("mattes", clip.frames, [clip.mattes])
+    stack = sketch(stroke(1001), stroke(1002, x=2.0))
+    stack["layers"].append(
+        {"name": "sign", "kind": "texture", "edits": [texture(str(tmp_path / "logo.png"))]}
+    )
+    ids = client.put_edits("shot", stack)["ids"]
+    mine = client.describe_shot("shot", with_edits=True)
+    client.put_edits("two", sketch(stroke(1003, x=9.0)))
+    before = client.describe_shot("two")["revision"]
+    with pytest.raises(errors.EditError, match=r"`layers\[0\].edits\[0\].frame` is 1001, the shot has the"):
+        client.copy_edits("shot", "two")
+    with pytest.raises(errors.StaleRevision):
+        client.copy_edits("shot", "two", base_revision=before - 1)
+    assert client.describe_shot("two")["revision"] == before
+    copied = client.copy_edits("shot", "two", frame_offset=1, base_revision=before, request_id="copy")
+    assert client.copy_edits("shot", "two", frame_offset=1, base_revision=before, request_id="copy") == copied
+    assert copied["ids"] == ids
+    theirs = client.describe_shot("two", with_edits=True)
+    assert theirs["revision"] == copied["revision"]
+    for layer in theirs["stack"]["layers"]:
+        for edit in layer["edits"]:
+            edit["frame"] -= 1
+    assert theirs["stack"] == mine["stack"]
+    assert client.describe_shot("shot", with_edits=True) == mine
+    # The texture is the copy's own too, and the copy can be taken back.
+    client.delete_shot("shot")
+    image = theirs["stack"]["layers"][1]["edits"][0]["image"]
+    assert client.get_texture(image).content == (tmp_path / "logo.png").read_bytes()
+    client.undo("two")
+    assert _xs(client, "two") == [9.0]
+    client.put_edits("mattes", sketch(stroke(video_layer="foreground")))
+    with pytest.raises(errors.EditError, match="'foreground'"):
+        client.copy_edits("mattes", "two", frame_offset=1)
+    for ends in (("nobody", "two"), ("two", "nobody")):
+        with pytest.raises(errors.UnknownShot, match="nobody"):
+            client.copy_edits(*ends)
+
+
+def test_a_stored_texture_comes_back_in_parts(
+    client: Client, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inve_daemon.answers.edits.MAX_TEXTURE_PART_BYTES", 100)
+    logo = tmp_path / "Logo.PNG"
+    write_noise(logo)
+    open_and_train(client, clip)
+    client.put_edits("shot", {"layers": [{"name": "s", "kind": "texture", "edits": [texture(str(logo))]}]})
+    (layer,) = client.describe_shot("shot", with_edits=True)["stack"]["layers"]
+    address = layer["edits"][0]["image"]
+    got = client.get_texture(address)
+    assert len(got.content) > 300, "more than one part"
+    assert (got.address, got.content, got.suffix) == (address, logo.read_bytes(), ".png")
+    with pytest.raises(errors.BadField, match="offset"):
+        client.ask("get_texture", address=address, offset=len(got.content) + 1)
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.get_texture("sha256:" + "0" * 64)
+    # A model is addressed alike, and is no texture.
+    for path in (tmp_path / "store" / "objects").glob("*/*"):
+        if path.is_dir():
+            model = f"sha256:{path.name}"
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.get_texture(model)
+    layer["edits"][0]["image"] = model
+    with pytest.raises(errors.EditError, match="not in the daemon's store"):
+        client.put_edits("shot", {"layers": [layer]})
+
+
+@pytest.mark.slow
+def test_ten_thousand_long_strokes_go_out_and_come_in(client: Client, clip: Clip, tmp_path: Path) -> None:
+    for shot in ("shot", "two"):
+        client.open_shot(shot, clip.frames)
+    value = 1.0123456789012345  # as long as numbers get
+    long = stroke(
+        points=[[value, value * 7]] * 100, point_widths=[value] * 100, point_opacities=[value / 2] * 100
+    )
+    ids = client.put_edits("shot", sketch(*[long] * 10_000))["ids"]
+    described = client.describe_shot("shot", with_edits=True)
+    documents.write_edits(client, described["stack"], tmp_path / "e.json")
+    assert (tmp_path / "e.json").stat().st_size > 64 << 20
+    stack, _ = documents.read_edits(tmp_path / "e.json")
+    assert client.put_edits("two", editing.plain(stack))["ids"] == ids
+    assert client.describe_shot("two", with_edits=True)["stack"] == described["stack"]
+    # The limit is the same however the edits come.
+    before = client.put_edits("two", sketch(*[long] * 7_000))["revision"]
+    with pytest.raises(errors.TooLarge, match="may have 96 MiB, these come to 1"):
+        client.patch_edits("two", before, edits=[{"layer": "paint", "edit": long}] * 7_000)
+    assert client.describe_shot("two")["revision"] == before
+
+
+def write_noise(path: Path) -> None:
+    """A picture that does not compress."""
+    assert cv2.imwrite(str(path), np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("stack", "words"),
     [
@@ -142,7 +435,7 @@ def test_patches_see_each_other_through_revisions(client: Client, clip: Clip) ->
         (sketch(stroke(video_layer="middle")), ["video_layer", "middle"]),
         (sketch(stroke(id="a"), stroke(id="a")), ["id", "'a'"]),
         (sketch(texture("/x.png")), ["stroke"]),
-        ({"version": 2}, ["version"]),
+        ({"version": 3}, ["version"]),
     ],
 )
 def test_a_bad_stack_is_refused_and_changes_nothing(
@@ -412,7 +705,7 @@ def ask_raw(sock: Any, *frames: bytes) -> dict[str, Any]:
         ([PREAMBLE, msgpack.packb({"kind": "train", "id": "1", "shot": "../../x"})], "bad_field"),
         ([PREAMBLE, msgpack.packb({"kind": "status", "id": ""})], "bad_field"),
         ([PREAMBLE, msgpack.packb({"kind": "status", "id": "1"}), b"more"], "bad_message"),
-        ([PREAMBLE, b"x" * ((16 << 20) + 1)], "too_large"),
+        ([PREAMBLE, b"x" * (MAX_REQUEST_BYTES + 1)], "too_large"),
         ([PREAMBLE] + [b"x"] * 600, "bad_message"),
         ([b"INVE/7", msgpack.packb({"kind": "hello"})], "version_mismatch"),
     ],
@@ -425,7 +718,7 @@ def test_any_bytes_get_a_typed_error(raw: Any, client: Client, frames: list[byte
 
 
 def test_a_frame_beyond_the_line_s_limit_costs_the_sender_its_connection(raw: Any, client: Client) -> None:
-    raw.send_multipart([PREAMBLE, b"x" * (17 << 20)])
+    raw.send_multipart([PREAMBLE, b"x" * (MAX_REQUEST_BYTES + (1 << 20))])
     assert not raw.poll(500)
     assert client.status()["pid"]
     # The sender is connected anew by then.

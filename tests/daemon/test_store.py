@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -97,6 +98,65 @@ def test_revisions_grow_across_a_deleted_shot(store: Store) -> None:
     assert store.shot("shot").revision > before
     with pytest.raises(errors.StaleRevision):
         push(store, "two", b"y", base=before)
+
+
+def kept_states(store: Store) -> list[bytes]:
+    with contextlib.closing(sqlite3.connect(f"file:{store.folder}/inve.sqlite?mode=ro", uri=True)) as db:
+        return [row[0] for row in db.execute("SELECT stack FROM edits ORDER BY position")]
+
+
+def test_states_are_compressed_when_there_is_time(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    add_shot(store)
+    states = [b'{"layers":[]}' + b" " * 100 * number for number in range(4)]
+    for number, state in enumerate(states):
+        push(store, f"put {number}", state)
+    for _ in range(8):
+        store.tidy()
+    store.close()
+    lengths = [len(one) for one in kept_states(store)]
+    # The current one stays plain, for the next request to read.
+    assert lengths[3] == len(states[3])
+    assert max(lengths[1:3]) < 100
+    again = Store(store.folder)
+    for state in states[2::-1]:
+        again.answer(f"undo to {len(state)}", b"", lambda db: {"revision": again.step(db, "shot", None, -1)})
+        assert again.stack("shot") == state
+    again.close()
+
+
+def test_a_shot_that_is_gone_is_tidy(store: Store) -> None:
+    add_shot(store)
+    push(store, "one", b"stack one")
+    push(store, "two", b"stack two")
+    store.answer("delete", b"", lambda db: store.delete_shot(db, "shot") or {})
+    store.tidy()
+    store.tidy()
+    assert store.shots() == []
+
+
+def test_a_large_state_does_not_wait(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PLAIN_BYTES", 50)
+    add_shot(store)
+    push(store, "put", b'{"layers":[]}' + b" " * 1000)
+    assert store.stack("shot") == b'{"layers":[]}' + b" " * 1000
+    store.close()
+    assert len(kept_states(store)[0]) < 100
+
+
+def test_what_was_rolled_back_is_not_taken_for_what_came_instead(store: Store) -> None:
+    add_shot(store)
+    push(store, "one", b"stack one")
+    push(store, "two", b"stack two")
+
+    def fails(db: sqlite3.Connection) -> dict[str, Any]:
+        store.push_stack(db, "shot", None, b"stack three", set())
+        raise errors.StorageError("no space")
+
+    with pytest.raises(errors.StorageError):
+        store.answer("three", b"", fails)
+    store.answer("undo", b"", lambda db: {"revision": store.step(db, "shot", None, -1)})
+    assert store.stack("shot") == b"stack one"
 
 
 def test_history_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,41 @@ def test_a_restarted_daemon_answers_an_old_request_id(daemon: Daemon, clip: Clip
     assert client.render("shot", [1001])[0].touched == 1
 
 
+def test_the_undo_history_and_its_textures_survive(daemon: Daemon, clip: Clip, tmp_path: Path) -> None:
+    client = daemon.start()
+    open_and_train(client, clip)
+    for number in range(2):
+        write_picture(tmp_path / f"{number}.png", 4, 4, value=10 + number)
+        sign = {"name": "s", "kind": "texture", "edits": [texture(str(tmp_path / f"{number}.png"))]}
+        client.put_edits("shot", {"layers": [sign]})
+        (tmp_path / f"{number}.png").unlink()
+    states = [client.describe_shot("shot", with_edits=True)]
+    client.put_edits("shot", sketch())
+    # Back to the first texture: the second is then named by a state to be redone alone.
+    for _ in range(2):
+        client.undo("shot")
+        states.append(client.describe_shot("shot", with_edits=True))
+    second, _, first = (state["stack"] for state in states)
+    revision = states[-1]["revision"]
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        daemon.end(number)
+        client = daemon.start()
+        described = client.describe_shot("shot", with_edits=True)
+        assert (described["revision"], described["stack"]) == (revision, first)
+    assert client.render("shot", [1001])[0].touched == 1
+    client.redo("shot")
+    assert client.describe_shot("shot", with_edits=True)["stack"] == second
+    assert client.render("shot", [1001])[0].touched == 1
+    client.redo("shot")
+    with pytest.raises(errors.NothingToUndo):
+        client.redo("shot")
+    for _ in range(3):
+        client.undo("shot")
+    assert client.describe_shot("shot", with_edits=True)["stack"]["layers"] == []
+    with pytest.raises(errors.NothingToUndo):
+        client.undo("shot")
+
+
 def test_a_killed_training_goes_on_from_its_checkpoint(daemon: Daemon, clip: Clip) -> None:
     client = daemon.start()
     client.open_shot("shot", clip.frames)

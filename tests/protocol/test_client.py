@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -102,6 +103,27 @@ def test_a_render_brings_as_many_pictures_as_it_says() -> None:
     assert (frames[0].frame, frames[0].exr, frames[0].touched) == (1, b"exr", 4)
     with pytest.raises(errors.BadMessage):
         client_of(answering(result)).render("a", [1])
+
+
+def test_a_texture_is_what_its_address_says() -> None:
+    content = bytes(range(10))
+    address = "sha256:" + hashlib.sha256(content).hexdigest()
+
+    def part(body: dict[str, Any], size: int) -> list[list[bytes]]:
+        at = body["offset"]
+        return [[*reply(body["id"], {"bytes": 10, "suffix": ".png"}), content[at : at + size]]]
+
+    for size in (1, 4, 10):
+        got = client_of(FakeSocket(lambda body, _, size=size: part(body, size))).get_texture(address)
+        assert (got.content, got.suffix) == (content, ".png")
+    # One that ends too soon, one of other content, one without a part.
+    short = FakeSocket(lambda body, _: part(body, 4 if body["offset"] == 0 else 0))
+    with pytest.raises(errors.BadMessage, match="other content"):
+        client_of(short).get_texture(address)
+    with pytest.raises(errors.BadMessage, match="other content"):
+        client_of(FakeSocket(lambda body, _: part(body, 10))).get_texture("sha256:" + "0" * 64)
+    with pytest.raises(errors.BadMessage, match="one attachment"):
+        client_of(answering({"bytes": 10, "suffix": ""})).get_texture(address)
 
 
 # Following a job

@@ -126,9 +126,34 @@ def test_the_mismatch_sentence_names_the_older_side() -> None:
     assert "the newer release of inve on the client's side" in mismatch_sentence(1, VERSION, PROTOCOL + 1, "")
 
 
+NESTED: list[object] = []
+for _ in range(10_000):
+    NESTED = [NESTED]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (2**70, "Integer value out of range"),
+        ({"a": [-(2**63) - 1]}, "Integer value out of range"),
+        ("\ud800", "surrogates not allowed"),
+        ({"\udcff": 1}, "surrogates not allowed"),
+        (object(), "can not serialize 'object' object"),
+        ({1, 2}, "can not serialize 'set' object"),
+        (NESTED, "recursion limit"),
+    ],
+    ids=["integer", "negative", "surrogate", "surrogate key", "object", "set", "depth"],
+)
+def test_what_cannot_be_sent_is_refused_by_name(value: object, words: str) -> None:
+    with pytest.raises(errors.BadField, match=r"^copy_edits: `frame_offset` cannot be sent \(.*;") as refused:
+        codec.encode_request("r1", "copy_edits", {"shot": "a", "frame_offset": value, "to": "b"})
+    assert words in refused.value.message
+    assert refused.value.details == {"field": "frame_offset"}
+
+
 def test_a_request_beyond_the_limit_is_not_sent() -> None:
-    with pytest.raises(errors.TooLarge, match="16 MiB"):
-        codec.encode_request("r1", "put_edits", {"stack": b"x" * (16 << 20)})
+    with pytest.raises(errors.TooLarge, match="128 MiB"):
+        codec.encode_request("r1", "put_edits", {"stack": b"x" * codec.MAX_REQUEST_BYTES})
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import time
@@ -30,6 +31,7 @@ STROKE = {
 }
 TEXTURE = {"type": "texture", "image": "/a.png", "frame": 1, "x": 1, "y": 2, "width": 3, "height": 4}
 STACK = {"version": 1, "layers": [{"name": "paint", "kind": "sketch", "edits": [STROKE]}]}
+EMPTY = "sha256:" + hashlib.sha256(b"").hexdigest()
 POINT = {"id": "p", "frame": 1, "x": 1, "y": 2.5}
 
 CALLS: dict[str, Any] = {
@@ -49,16 +51,24 @@ CALLS: dict[str, Any] = {
     "patch_edits": lambda c: c.patch_edits(
         "a",
         3,
-        layers=[{"name": "sign", "kind": "texture", "opacity": 0.5}],
-        edits=[{"layer": "sign", "edit": TEXTURE}],
+        layers=[
+            {"name": "sign", "kind": "texture", "opacity": 0.5, "solo": True, "position": 0},
+            {"name": "paint", "rename": "ink", "video_layer": "background"},
+        ],
+        edits=[
+            {"layer": "sign", "edit": TEXTURE, "position": 0},
+            {"layer": "ink", "id": "e1", "position": 3},
+        ],
     ),
     "remove_edits": lambda c: c.remove_edits("a", 3, edits=["e1"], layers=["sign"]),
+    "copy_edits": lambda c: c.copy_edits("a", "b", frame_offset=-1000, base_revision=3),
+    "get_texture": lambda c: c.get_texture(EMPTY),
     "undo": lambda c: c.undo("a", base_revision=3),
     "redo": lambda c: c.redo("a"),
     "track": lambda c: c.track("a", [POINT], [1, 2]),
     "render": lambda c: c.render("a", [1], scale=0.5, region=(0, 0, 4, 4), layers=True, bits=16),
     "render to files": lambda c: c.render_to("a", "/o.%04d.exr", [1], bits=32),
-    "view_atlas": lambda c: c.view_atlas("a", "background", with_edits=True, long_edge=256),
+    "view_atlas": lambda c: c.view_atlas("a", "background", with_edits=True, long_edge=256, frame=1001),
 }
 
 
@@ -73,7 +83,9 @@ def test_every_message_of_the_client_is_accepted(name: str) -> None:
     def answer(body: dict[str, Any], frames: list[bytes]) -> list[list[bytes]]:
         decoded.append(schema.decode_request(frames[1], MAX_REQUEST_BYTES))
         result = {"events": "ipc:///x", "shots": [], "jobs": [], "job": "0a", "frames": []}
-        return [reply(body["id"], result) + ([b"exr"] if name == "view_atlas" else [])]
+        result |= {"bytes": 0, "suffix": ""}
+        attachments = {"view_atlas": [b"exr"], "get_texture": [b""]}.get(name, [])
+        return [reply(body["id"], result) + attachments]
 
     CALLS[name](client_of(FakeSocket(answer)))
     assert decoded[0].__struct_config__.tag == name.split(" ")[0]
@@ -141,7 +153,7 @@ def body_of(name: str) -> dict[str, Any]:
         ("train", {"shot": "a\n"}, "shot"),
         ("train", {"shot": ""}, "shot"),
         ("train", {"id": "a b"}, "id"),
-        ("put_edits", {"stack": {**STACK, "version": 2}}, "stack.version"),
+        ("put_edits", {"stack": {**STACK, "version": 3}}, "stack.version"),
         (
             "put_edits",
             {"stack": {"layers": [{"name": "x", "kind": "sketch", "edits": [{**STROKE, "width": -1}]}]}},
@@ -153,7 +165,18 @@ def body_of(name: str) -> dict[str, Any]:
             "edits[0]",
         ),
         ("patch_edits", {"edits": [{"layer": "x", "edit": {**STROKE, "magic": 1}}]}, "edits[0].edit"),
+        ("patch_edits", {"layers": [{"name": "x", "solo": 1}]}, "layers[0].solo"),
+        ("patch_edits", {"layers": [{"name": "x", "position": -1}]}, "layers[0].position"),
+        ("patch_edits", {"layers": [{"name": "x", "rename": ""}]}, "layers[0].rename"),
+        ("patch_edits", {"edits": [{"layer": "x", "id": "e", "position": 1.5}]}, "edits[0].position"),
+        ("patch_edits", {"edits": [{"layer": "x", "id": ""}]}, "edits[0].id"),
+        ("copy_edits", {"to": "a/b"}, "to"),
+        ("copy_edits", {"frame_offset": 10**8}, "frame_offset"),
+        ("get_texture", {"address": "sha256:12"}, "address"),
+        ("get_texture", {"address": "/etc/passwd"}, "address"),
+        ("get_texture", {"offset": -1}, "offset"),
         ("view_atlas", {"long_edge": 10**6}, "long_edge"),
+        ("view_atlas", {"frame": 1.5}, "frame"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(kind: str, fields: dict[str, Any], field: str) -> None:
@@ -161,6 +184,8 @@ def test_a_value_out_of_bounds_is_refused_by_name(kind: str, fields: dict[str, A
         "track": {"shot": "a", "points": [POINT]},
         "put_edits": {"shot": "a", "stack": STACK},
         "patch_edits": {"shot": "a", "base_revision": 0},
+        "copy_edits": {"shot": "a", "to": "b"},
+        "get_texture": {"address": EMPTY},
         "view_atlas": {"shot": "a", "video_layer": "b"},
     }
     body = {"kind": kind, "id": "r1", **bodies.get(kind, {"shot": "a"}), **fields}
@@ -178,6 +203,58 @@ def test_what_is_wrong_in_a_document_is_said_of_the_document(kind: str, code: st
     with pytest.raises(schema.Refused) as refused:
         schema.decode_request(msgpack.packb({"kind": kind, "id": "r", "shot": "a", **fields}), 1 << 20)
     assert refused.value.error.code == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "sentence"),
+    [
+        ("train", {"seed": -1}, "train: `seed` must be int >= 0, got -1; correct it."),
+        ("train", {"shot": "a b"}, "`shot` must be 1 to 64 letters, digits or . _ -, got 'a b'; choose"),
+        ("copy_edits", {"to": "a b"}, "`to` must be 1 to 64 letters, digits or . _ -, got 'a b'; choose"),
+        ("copy_edits", {"frame_offset": 10**8}, "`frame_offset` must be int <= 10000000, got 100000000;"),
+        ("cancel", {"job": "x"}, "`job` must be the id of a job, as `jobs` lists them, got 'x'"),
+        ("render", {"out": "a\0b"}, r"`out` must be a path without NUL, got 'a\x00b'"),
+        ("render", {"bits": 8}, "`bits` must be 16 or 32, got 8"),
+        ("undo", {"id": "a.b"}, "`id` must be 1 to 64 letters, digits or _ -, got 'a.b'"),
+        (
+            "put_edits",
+            {"stack": {"layers": [{"name": "x", "kind": "sketch", "edits": [{**STROKE, "width": 1e9}]}]}},
+            "put_edits: `stack.layers[0].edits[0].width` must be float <= 32768.0, got 1000000000.0; correct",
+        ),
+        (
+            "put_edits",
+            {"stack": {"layers": [{"name": "x", "kind": "sketch", "blend": "erase"}]}},
+            "`stack.layers[0].blend` must be 'over' or 'add' or 'multiply' or 'screen', got 'erase'",
+        ),
+        ("put_edits", {"stack": {"version": 3}}, "`stack.version` must be 1 to 2, got 3; install a newer"),
+        (
+            "patch_edits",
+            {"edits": [{"layer": "x", "edit": {**STROKE, "id": "a b"}}]},
+            "`edits[0].edit.id` must be 1 to 64 letters, digits or . _ : -, got 'a b'",
+        ),
+        (
+            "patch_edits",
+            {"edits": [{"layer": "x", "edit": {**STROKE, "color": [1, 0, 0, 2]}}]},
+            "`edits[0].edit.color[3]` must be float <= 1.0, got 2",
+        ),
+        (
+            "track",
+            {"points": [{**POINT, "x": float("nan")}]},
+            "`points[0].x` must be a finite number, got nan",
+        ),
+        ("undo", {"sneaky": 1}, "undo: `sneaky` is not a known field; check its spelling or remove it."),
+    ],
+)
+def test_a_refusal_says_what_was_expected_and_what_came(
+    kind: str, fields: dict[str, Any], sentence: str
+) -> None:
+    whole = {"patch_edits": {"base_revision": 0}, "copy_edits": {"to": "b"}}.get(kind, {})
+    of_a_shot = {} if kind == "cancel" else {"shot": "a"}
+    body = {"kind": kind, "id": "r", **of_a_shot, **whole, **fields}
+    with pytest.raises(schema.Refused) as refused:
+        schema.decode_request(msgpack.packb(body), MAX_REQUEST_BYTES)
+    assert sentence in refused.value.error.message
+    assert "regex" not in refused.value.error.message
 
 
 BOMBS = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from inve_client.errors import Busy
+from inve_client.errors import Busy, InveError
 from inve_daemon import schema
 from inve_daemon.events import Publisher
 from inve_daemon.jobs import Job, JobState
@@ -81,8 +81,21 @@ class Group(ABC):
     def handlers(self) -> Handlers:
         """What answers which request."""
 
-    def ask_worker(self, op: str, args: Message, answer: Answer, done: Callable[[Message], None]) -> None:
+    def ask_worker(
+        self,
+        op: str,
+        args: Message,
+        answer: Answer,
+        done: Callable[[Message], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         """Let the worker do something, and go on with what it brings.
+
+        Args:
+            op, args: what.
+            answer: to refuse where it goes wrong.
+            done: goes on with the result.
+            ended: is called after all of that, or where there is none; never before this returns.
 
         Raises:
             Busy: too many wait already.
@@ -96,8 +109,14 @@ class Group(ABC):
             # As with answers given at once: a request can only spoil its own.
             except Exception as error:  # noqa: BLE001
                 answer.refuse(error)
+            finally:
+                ended()
 
-        self.daemon.worker.submit(op, args, Callbacks(done=go_on, failed=answer.refuse))
+        def failed(error: InveError) -> None:
+            answer.refuse(error)
+            ended()
+
+        self.daemon.worker.submit(op, args, Callbacks(done=go_on, failed=failed))
 
 
 def new_job(kind: str, shot: ShotRecord, settings: dict[str, Any], checkpoint: str | None = None) -> Job:

@@ -135,6 +135,7 @@ class PictureAnswers(Group):
             "video_layer": request.video_layer,
             "with_edits": request.with_edits,
             "long_edge": request.long_edge,
+            "frame": None if request.frame is None else self._frames(shot, (request.frame,))[0],
             "stack": self.store.stack(shot.name),
         }
         self.ask_worker("view_atlas", args, answer, lambda result: answer.give({}, result["pictures"]))

@@ -1,10 +1,11 @@
 """Shots, edits and answered requests, as the daemon asks for them; `jobs` and `files` beside them."""
 
+import contextlib
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from inve_client.errors import (
     RequestIdReused,
     ShotExists,
     StaleRevision,
+    StorageError,
     StoreError,
     UnknownShot,
 )
@@ -68,6 +70,11 @@ class Store:
 
     def __init__(self, folder: Path, holder: str = "") -> None:
         self.folder = folder
+        self._unnamed: set[str] = set()
+        self._holds = 0
+        # A shot's current stack by its revision, which no other state of any shot has.
+        self._stack: tuple[int, bytes] | None = None
+        self._untidy: str | None = None
         with storage_errors(f"The store {folder}"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             remote = network_type(folder)
@@ -113,16 +120,21 @@ class Store:
         Raises:
             RequestIdReused: the id was answered for another body.
         """
-        with self._db.transaction() as db:
-            known = _replay(db, request_id, digest)
-            if known is not None:
-                return known, False
-            reply = change(db)
-            packed = msgpack.packb(reply, use_bin_type=True)
-            number = db.execute(
-                "INSERT INTO answered (id, digest, reply) VALUES (?, ?, ?)", (request_id, digest, packed)
-            ).lastrowid
-            db.execute("DELETE FROM answered WHERE number <= ?", ((number or 0) - MAX_ANSWERED,))
+        try:
+            with self._db.transaction() as db:
+                known = _replay(db, request_id, digest)
+                if known is not None:
+                    return known, False
+                reply = change(db)
+                packed = msgpack.packb(reply, use_bin_type=True)
+                number = db.execute(
+                    "INSERT INTO answered (id, digest, reply) VALUES (?, ?, ?)", (request_id, digest, packed)
+                ).lastrowid
+                db.execute("DELETE FROM answered WHERE number <= ?", ((number or 0) - MAX_ANSWERED,))
+        except BaseException:
+            # Its revision is another state's next.
+            self._stack = None
+            raise
         return reply, True
 
     def replay(self, request_id: str, digest: bytes) -> dict[str, Any] | None:
@@ -201,25 +213,56 @@ class Store:
     def stack(self, name: str) -> bytes:
         """The current edit stack of a shot as JSON; b"" where nothing was ever put."""
         with self._db.reading() as db:
-            return history.current(db, name)
+            return self._current(db, name, self.shot(name).revision)
+
+    def _current(self, db: sqlite3.Connection, name: str, revision: int) -> bytes:
+        if self._stack is None or self._stack[0] != revision:
+            self._stack = (revision, history.current(db, name))
+        return self._stack[1]
+
+    def tidy(self) -> None:
+        """Have edits that were put lately take less room, one state at a call; for when there is time.
+
+        What cannot be written stays as it is.
+        """
+        shot, self._untidy = self._untidy, None
+        if shot is not None:
+            with contextlib.suppress(StorageError), self._db.transaction() as db:
+                if history.compress(db, shot):
+                    self._untidy = shot
 
     def push_stack(
         self, db: sqlite3.Connection, name: str, base_revision: int | None, stack: bytes, textures: set[str]
     ) -> int:
         """Make a stack the current one, inside a change; what was undone can then not be redone.
 
+        Nothing is done where it is the current one. Textures that no kept state names then are let go of, for
+        `drop_unnamed` to remove after the change.
+
         Returns:
-            The new revision.
+            The revision, a new one where the stack is.
 
         Raises:
             StaleRevision: the edits are not at `base_revision`.
         """
-        _check_revision(db, name, base_revision)
-        history.push(db, name, stack)
+        revision = _check_revision(db, name, base_revision)
+        if stack == self._current(db, name, revision):
+            return revision
+        dropped = history.push(db, name, stack)
         db.executemany(
             "INSERT OR IGNORE INTO textures VALUES (?, ?)", [(name, address) for address in textures]
         )
-        return _bump(db, name)
+        known = {row[0] for row in db.execute("SELECT address FROM textures WHERE shot = ?", (name,))}
+        gone = history.named_in(dropped, known - textures)
+        gone -= history.named_in(history.states(db, name), gone)
+        db.executemany(
+            "DELETE FROM textures WHERE shot = ? AND address = ?", [(name, address) for address in gone]
+        )
+        self._unnamed |= gone
+        self._untidy = name
+        revision = _bump(db, name)
+        self._stack = (revision, stack)
+        return revision
 
     def step(self, db: sqlite3.Connection, name: str, base_revision: int | None, direction: int) -> int:
         """Undo (-1) or redo (+1), inside a change.
@@ -241,10 +284,25 @@ class Store:
 
     # Files
 
-    def drop_unnamed(self, addresses: set[str]) -> None:
-        """Remove those of the files that the database does not name any more."""
-        for address in addresses - self._named_files():
-            self.files.remove(address)
+    def drop_unnamed(self, addresses: Collection[str] = ()) -> None:
+        """Remove those of the files, and of what was let go of, that the database does not name any more.
+
+        While files are held this waits for their release.
+        """
+        self._unnamed.update(addresses)
+        if self._unnamed and not self._holds:
+            for address in self._unnamed - self._named_files():
+                self.files.remove(address)
+            self._unnamed.clear()
+
+    def hold_files(self) -> None:
+        """Let no file go until `release_files`: someone has found one there and is about to name it."""
+        self._holds += 1
+
+    def release_files(self) -> None:
+        """The end of one `hold_files`."""
+        self._holds -= 1
+        self.drop_unnamed()
 
     def _named_files(self) -> set[str]:
         with self._db.reading() as db:
@@ -275,8 +333,11 @@ _SELECT_SHOT = (
 )
 
 
-def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None) -> None:
+def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None) -> int:
     """Refuse a change that was made against edits which are not the current ones.
+
+    Returns:
+        The current revision.
 
     Raises:
         StaleRevision: with the current revision.
@@ -286,6 +347,7 @@ def _check_revision(db: sqlite3.Connection, name: str, base_revision: int | None
     if row is None:
         raise UnknownShot(f"The shot {name!r} was deleted meanwhile.")
     expect_revision(name, row[0], base_revision)
+    return int(row[0])
 
 
 def expect_revision(name: str, revision: int, base_revision: int | None) -> None:

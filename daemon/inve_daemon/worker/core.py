@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inve_core.edit_reading import StackReader
     from inve_core.edits import EditStack
     from inve_core.media.exr import Compression, Part
     from inve_core.media.pictures import Picture
@@ -25,6 +26,7 @@ class InveCore:
     def __init__(self) -> None:
         self._warming = threading.Lock()
         self._warm: set[str] = set()
+        self._stacks: StackReader | None = None
 
     def device(self, name: str) -> tuple[str, str]:
         """The device that a name stands for, and what a person calls it.
@@ -143,10 +145,13 @@ class InveCore:
         return track_points(renderer.model, parse_points({"points": points}), frames).to_builtins()
 
     def stack(self, data: bytes) -> "EditStack":
-        """An edit stack from JSON; b"" is the empty one."""
-        from inve_core.edits import EditStack, parse_stack
+        """An edit stack from JSON; b"" is the empty one. Edits of the last one are the same objects again."""
+        from inve_core.edit_reading import StackReader
+        from inve_core.edits import EditStack
 
-        return parse_stack(data) if data else EditStack()
+        if self._stacks is None:
+            self._stacks = StackReader()
+        return self._stacks.read(data) if data else EditStack()
 
     def check_texture(self, path: Path) -> None:
         """Read a texture once, to be sure that it can be read.

@@ -349,7 +349,7 @@ class Tasks:
         renderer = self._renderer(args)
         yield
         stack = self._edits(args) if args["with_edits"] else None
-        picture = renderer.atlas(args["video_layer"], stack, args["long_edge"])
+        picture = renderer.atlas(args["video_layer"], stack, args["long_edge"], args["frame"])
         exr = self._core.exr_bytes(picture, (), 32, "zip")
         if len(exr) > MAX_INLINE_BYTES:
             raise TooLarge(
