@@ -14,6 +14,7 @@ from inve_client.errors import EditError, InveError, NothingToUndo, StaleRevisio
 from inve_core.edits import EditStack, parse_stack
 from inve_core.errors import CoreError
 from inve_daemon import editing, schema
+from inve_daemon.keeping import StackKeeper
 
 
 class Daemon:
@@ -51,9 +52,12 @@ class Daemon:
             else:
                 stack = asked.stack
             try:
-                stack = editing.checked(stack)
+                stack, _ = StackKeeper().checked(stack)
             except CoreError as error:
                 raise EditError(str(error)) from error
+            if stack == self.states[self.at]:
+                self.answers[request.request_id] = self.revision
+                return self.revision
             self.states[self.at + 1 :] = [stack]
             self.at += 1
         # Grows by more than one: other shots count too.

@@ -118,7 +118,7 @@ def test_news_of_others_reach_listeners(session: Any, daemon: Daemon, clip: Clip
         client.open_shot("one", clip.frames)
         job = client.train("one", seed=40)
         assert session.pump_until(lambda: "one" in session.shots and session.shots["one"].final, 30)
-        revision = client.put_edits("one", {"version": 1, "layers": []})["revision"]
+        revision = client.put_edits("one", {"layers": [{"name": "a", "kind": "sketch"}]})["revision"]
         assert session.pump_until(lambda: session.shots["one"].revision == revision, 20)
     assert session.job_of("one").id == job
     assert session.pump_until(lambda: session.jobs[job].result, 10)

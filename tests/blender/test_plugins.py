@@ -124,7 +124,7 @@ def test_without_a_blender_or_a_zip_it_says_what_is_missing(
     monkeypatch.delenv("BLENDER_USER_RESOURCES", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(plugins.sys, "platform", "linux")
-    with pytest.raises(plugins.CallError, match="start Blender once, or name a folder with --to"):
+    with pytest.raises(plugins.CallError, match="start Blender once, or name one with --to"):
         plugins.install_blender(None, print)
     monkeypatch.setattr(plugins, "_BUILT", tmp_path)
     monkeypatch.setattr(plugins, "_PACKAGED", tmp_path)
