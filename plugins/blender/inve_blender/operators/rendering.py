@@ -3,12 +3,9 @@
 import bpy
 
 from .. import compat, live, results, session
-from ..live import request
 from ..messages import RefusedError
 from ..properties import shot_of
 from .base import InveOperator, active_strip
-
-__all__ = ["request"]
 
 
 class INVE_OT_render(InveOperator, bpy.types.Operator):
@@ -32,7 +29,7 @@ class INVE_OT_render(InveOperator, bpy.types.Operator):
             raise RefusedError(
                 "A daemon must be connected to render, got none; press Connect.", "unreachable"
             )
-        request(active_strip(context), compat.sequencer_scene(context).frame_current)
+        live.request(active_strip(context), compat.sequencer_scene(context).frame_current)
 
 
 class INVE_OT_cancel_render(InveOperator, bpy.types.Operator):
