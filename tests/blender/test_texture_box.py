@@ -10,12 +10,12 @@ import numpy as np
 import OpenImageIO
 import pytest
 
-from inve_blender.document import EditDocument
 from inve_blender.drawing import DrawnLine
 from inve_blender.edits import adjustments, layer_for, readjusted, strokes
-from inve_blender.messages import RefusedError
 from inve_blender.picture_size import picture_size
 from inve_blender.texture_box import LEAST_SIZE, TextureBox
+from inve_client.plugin.document import EditDocument
+from inve_client.plugin.messages import RefusedError
 from inve_core.edits import EditStack, parse_stack
 
 
