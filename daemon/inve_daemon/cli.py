@@ -138,17 +138,15 @@ def demo(**arguments: Any) -> dict[str, Any]:
 @click.option(
     "--mattes", metavar="PATTERN", multiple=True, help="Mattes of a foreground layer; repeat for more."
 )
-@click.option("--flow", metavar="PATTERN", help="Optical flow of your own (comes later).")
+@click.option("--flow", metavar="PATTERN", help="Motion vectors (EXR) in the place of computed flow.")
 @click.option("--range", "frame_range", type=FrameRange(), help="First and last frame; all by default.")
 @click.option("--working-size", type=click.IntRange(64, 4096), help="Long edge in pixels to learn at.")
 @click.option("--name", metavar="SHOT", help="The shot's name; made from FRAMES by default.")
 @click.option("--preset", type=click.Choice(PRESETS), default="fast", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @_daemon_options
-def train(target: "Target", flow: str | None, **arguments: Any) -> dict[str, Any]:
+def train(target: "Target", **arguments: Any) -> dict[str, Any]:
     """Learn a shot from FRAMES: shot.%04d.exr, shot.####.exr, a folder, a glob or a movie."""
-    if flow is not None:
-        raise click.UsageError(_LATER.format("--flow"))
     from inve_daemon import calls
 
     return calls.train(target, **arguments)
