@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inve_blender.document import EditDocument
 from inve_blender.drawing import Brush, StrokeCapture
 from inve_client.errors import InveError
+from inve_client.plugin.document import EditDocument
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 

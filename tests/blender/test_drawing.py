@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inve_blender.drawing import MAX_VERTICES, Brush, StrokeCapture
-from inve_blender.polyline import TOLERANCE_PX, clip_line, clip_outline
+from inve_client.plugin.polyline import TOLERANCE_PX, clip_line, clip_outline
 from inve_core.edits import check_stack, parse_stack
 
 SIZE = (640, 360)

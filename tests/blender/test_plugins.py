@@ -102,7 +102,7 @@ def test_it_is_put_where_each_blender_looks(
     plugins.install_blender(None, said.append)
     found = {
         path.parent.relative_to(tmp_path / "blender").as_posix()
-        for path in tmp_path.rglob("inve_blender/link.py")
+        for path in tmp_path.rglob("inve_blender/panel.py")
     }
     assert found == {
         "3.4/scripts/addons/inve_blender",

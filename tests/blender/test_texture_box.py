@@ -1,22 +1,26 @@
 """A texture under the mouse, what the tools make of their settings, and the size of a picture's file."""
 
+import ast
 import math
 import random
 import struct
 from dataclasses import astuple
+from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import OpenImageIO
 import pytest
 
-from inve_blender.document import EditDocument
+import inve_blender
 from inve_blender.drawing import DrawnLine
 from inve_blender.edits import adjustments, layer_for, readjusted, strokes
-from inve_blender.messages import RefusedError
 from inve_blender.picture_size import picture_size
 from inve_blender.texture_box import LEAST_SIZE, TextureBox
-from inve_core.edits import EditStack, parse_stack
+from inve_client.plugin.document import EditDocument
+from inve_client.plugin.messages import RefusedError
+from inve_core.edits import EditStack, Tracking, parse_stack
 
 
 def near(box):
@@ -143,3 +147,14 @@ def test_another_kind_of_file_has_no_size_here(tmp_path):
     assert picture_size(str(path)) is None
     with pytest.raises(RefusedError, match=r"'gone\.png' must be a readable file, got: No such file"):
         picture_size(str(tmp_path / "gone.png"))
+
+
+def test_every_way_of_tracking_is_offered():
+    """Read from the source, as importing it needs Blender."""
+    tree = ast.parse(Path(inve_blender.__path__[0], "properties.py").read_text())
+    (offered,) = (
+        ast.literal_eval(one.value)
+        for one in tree.body
+        if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "TRACKINGS"
+    )
+    assert {name for name, *_ in offered} == set(get_args(Tracking))

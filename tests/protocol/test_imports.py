@@ -41,6 +41,16 @@ def test_it_imports_with_everything_else_blocked() -> None:
     assert "No daemon answers" in asked.stdout
 
 
+def test_the_plugins_half_loads_no_zeromq_on_the_main_thread() -> None:
+    """It takes tens of milliseconds, which a host's main thread does not have."""
+    script = (
+        "import sys, inve_client.plugin.session, inve_client.plugin.rendering, inve_client.plugin.editing\n"
+        "assert not {'zmq', 'msgpack'} & set(sys.modules), sys.modules.keys()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+
+
 def find_python(version: str) -> str | None:
     """A working interpreter of a version: on the path, or one of pyenv's."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -65,7 +75,9 @@ def test_it_is_valid_on_the_pythons_of_the_hosts(version: str, tmp_path: Path) -
         "    import types\n"
         "    zmq = types.ModuleType('zmq'); zmq.Context = zmq.Socket = dict; sys.modules['zmq'] = zmq\n"
         "    sys.modules['msgpack'] = types.ModuleType('msgpack')\n"
-        "import inve_client\n"
+        "import importlib, pkgutil, inve_client\n"
+        "for module in pkgutil.walk_packages(inve_client.__path__, 'inve_client.'):\n"
+        "    importlib.import_module(module.name)\n"
         "print(inve_client.Client('ipc:///nowhere/d.sock').endpoint)\n"
     )
     shutil.copytree(

@@ -44,7 +44,8 @@ def new_strip(scene, folder):
 
 def main(plates, edits, out, mattes="", endpoint=""):
     """Do all of it; whatever goes wrong ends the script with its sentence."""
-    session = add_on("session").current()
+    # What all plugins share came with the add-on.
+    session = importlib.import_module("inve_client.plugin.session").current()
     documents, live, properties = add_on("documents"), add_on("live"), add_on("properties")
 
     def wait(condition, timeout_s, what):

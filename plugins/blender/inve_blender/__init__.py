@@ -4,11 +4,20 @@ An extension from 4.2 on (blender_manifest.toml); `bl_info` keeps 3.4 working. I
 loads nothing but these small files: ZeroMQ comes with the first connection, on its own thread.
 """
 
+# ruff: noqa: E402 - the legacy zip's packages have to be on the path first
+
 import atexit
 from collections.abc import Callable, Iterator
 
 import bpy
 from bpy.app.handlers import persistent
+
+from . import vendor
+
+vendor.make_importable()
+
+from inve_client.plugin import session
+from inve_client.plugin.messages import Problem
 
 from . import (
     documents,
@@ -20,9 +29,7 @@ from . import (
     properties,
     pumping,
     result_panel,
-    session,
 )
-from .messages import Problem
 from .operators import (
     connecting,
     exporting,
@@ -58,6 +65,10 @@ _CLASSES = (
     *panel.CLASSES,
     *edit_panels.CLASSES,
     *result_panel.CLASSES,
+)
+_NEEDED_FOR_A_STROKE = tuple(
+    f"{__package__}.{name}"
+    for name in ("geometry", "drawing", "ribbon", "edits", "texture_box", "picture_size")
 )
 _registered = False
 
@@ -105,7 +116,7 @@ def register() -> None:
     properties.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    state = session.start()
+    state = session.start("inve_blender", _NEEDED_FOR_A_STROKE)
     documents.start(state)
     live.start()
     for handlers, function in _handlers():

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import bpy
 
+from inve_client.plugin.messages import Connection, ConnectionState, News, RefusedError, ShotNews
+
 from . import compat, results
-from .messages import Connection, ConnectionState, News, RefusedError, ShotNews
 
 if TYPE_CHECKING:
-    from .document import EditDocument
-    from .editing import EditSync
-    from .session import Session
+    from inve_client.plugin.document import EditDocument
+    from inve_client.plugin.editing import EditSync
+    from inve_client.plugin.session import Session
 
 Result = TypeVar("Result")
 
@@ -234,7 +235,7 @@ def _sync() -> EditSync:
     if _session is None:
         raise RefusedError("The INVE add-on is not enabled; enable it in Blender's preferences.")
     if _edits is None:
-        from .editing import EditSync
+        from inve_client.plugin.editing import EditSync
 
         _edits = EditSync(_session, changed=mirror, confirmed=_tell_confirmed)
     return _edits
@@ -247,8 +248,8 @@ def _tell_confirmed(shot: str) -> None:
 
 def _read(strip: bpy.types.bpy_struct) -> EditDocument:
     """A strip's document as the file has it, or a new one."""
-    from .document import EditDocument
-    from .syncing import DocumentError
+    from inve_client.plugin.document import EditDocument
+    from inve_client.plugin.syncing import DocumentError
 
     assert _session is not None
     shot = strip.inve.shot

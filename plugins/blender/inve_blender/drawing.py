@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from .polyline import Thinner, Vertex, clip_line, clip_outline
+from inve_client.plugin.polyline import Thinner, Vertex, clip_line, clip_outline
 
 MAX_VERTICES = 60_000
 """Where a line stops growing. An edit may have 100,000 points, and clipping adds one for two at most."""

@@ -2,8 +2,10 @@
 
 import bpy
 
-from . import compat, documents, results, session, trackpoints
-from .messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from . import compat, documents, results, trackpoints
 from .operators import tool
 from .panel import InvePanel, draw_text
 from .properties import settings_of, shot_of

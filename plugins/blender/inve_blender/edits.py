@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .messages import RefusedError
+from inve_client.plugin.messages import RefusedError
 
 if TYPE_CHECKING:
-    from .document import EditDocument
+    from inve_client.plugin.document import EditDocument
+
     from .drawing import DrawnLine
 
 LAYER_NAMES = {"sketch": "Paint", "texture": "Texture", "adjustment": "Adjustment"}

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from .messages import RefusedError
+from inve_client.plugin.messages import RefusedError
 
 PREVIEW_SCALES = {"PROXY_25": 0.25, "PROXY_50": 0.5, "PROXY_75": 0.75, "PROXY_100": 1.0}
 """`SpaceSequenceEditor.proxy_render_size` -> preview scale; 'SCENE' is `resolution_percentage / 100`."""

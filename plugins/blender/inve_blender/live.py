@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from . import documents, overlay, placement, results, session
-from .messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from . import documents, overlay, placement, results
 from .preferences import cache_folder
 from .properties import shot_of
 
 if TYPE_CHECKING:
     # Loaded with the first request: registering has no time for it.
-    from .rendering import Rendering, Run
+    from inve_client.plugin.rendering import Rendering, Run
 
 SHOW_S = 0.004
 """How long putting pictures onto strips may take at a time."""
@@ -48,7 +50,7 @@ def rendering() -> Rendering:
     if not _is_started:
         raise RefusedError("The INVE add-on is not enabled; enable it in Blender's preferences.")
     if _rendering is None:
-        from .rendering import Rendering
+        from inve_client.plugin.rendering import Rendering
 
         _rendering = Rendering(session.current(), _show)
     return _rendering

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from inve_client.plugin.messages import RefusedError
+
 from . import compat, documents, results
-from .messages import RefusedError
 from .previews import Canvas, Preview, canvas_of
 from .properties import settings_of, shot_of
 
 if TYPE_CHECKING:
-    from .document import EditDocument
+    from inve_client.plugin.document import EditDocument
+    from inve_client.plugin.points import Track
+
     from .drawing import StrokeCapture
-    from .points import Track
     from .texture_box import TextureBox
 
 Color = tuple[float, float, float, float]

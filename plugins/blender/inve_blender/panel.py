@@ -8,8 +8,10 @@ import textwrap
 
 import bpy
 
-from . import compat, results, session
-from .messages import ConnectionState, Job, Problem, Shot
+from inve_client.plugin import session
+from inve_client.plugin.messages import ConnectionState, Job, Problem, Shot
+
+from . import compat, results
 from .properties import InveStrip, shot_of
 
 _ICONS = {

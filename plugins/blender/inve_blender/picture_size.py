@@ -6,7 +6,7 @@ import os
 import struct
 from typing import BinaryIO
 
-from .messages import RefusedError
+from inve_client.plugin.messages import RefusedError
 
 _SEARCHED = 1 << 20
 _SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import bpy
 
+from inve_client.plugin.messages import RefusedError, Shot
+
 from . import compat, sources
-from .messages import RefusedError, Shot
 
 if TYPE_CHECKING:
     # The first to ask for a place or a timing loads it: registering has no time for it.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from . import compat, session
-from .messages import RefusedError, Shot
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError, Shot
+
+from . import compat
 from .placement import geometry_of, timing_of
 from .properties import shot_of
 

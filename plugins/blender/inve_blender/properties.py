@@ -54,6 +54,7 @@ TRACKINGS = (
     ("surface", "Surface", "Deforms with the surface that it lies on"),
     ("point", "Point", "Follows one point, upright and undistorted"),
     ("similarity", "Similarity", "Follows one point, and turns and scales with it"),
+    ("corner", "Corners", "Follows its four corners, in perspective"),
 )
 
 

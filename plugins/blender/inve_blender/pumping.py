@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import documents, live, session
-from .messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from . import documents, live
 
 BUSY_S = 0.02
 """Between two pumps while an answer or a job is awaited,"""

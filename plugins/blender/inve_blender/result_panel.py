@@ -2,7 +2,9 @@
 
 import bpy
 
-from . import compat, live, results, session
+from inve_client.plugin import session
+
+from . import compat, live, results
 from .panel import InvePanel, draw_text
 from .properties import shot_of
 

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import bpy
 
+from inve_client.plugin.messages import RefusedError, Shot
+from inve_client.plugin.result_names import frame_of, pending_name
+
 from . import animation, compat, placement
-from .messages import RefusedError, Shot
 from .properties import shot_of
-from .result_names import frame_of, pending_name
 
 if TYPE_CHECKING:
     from .geometry import StripTiming

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .polyline import Vertex
+from inve_client.plugin.polyline import Vertex
 
 Strip = list[tuple[float, float]]
 """Positions for 'TRI_STRIP': left and right of the line by turns."""

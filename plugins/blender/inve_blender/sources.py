@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import bpy
 
+from inve_client.plugin.messages import RefusedError
+
 from . import compat
-from .messages import RefusedError
 from .properties import InveStrip
 
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")

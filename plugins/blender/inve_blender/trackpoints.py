@@ -12,7 +12,7 @@ from . import documents
 from .properties import shot_of
 
 if TYPE_CHECKING:
-    from .points import Track
+    from inve_client.plugin.points import Track
 
 _KEPT_TEXTS = 32
 
@@ -34,7 +34,7 @@ def change(shot: str, step: Callable[[tuple[Track, ...]], tuple[Track, ...]]) ->
         shot: its name.
         step: the tracks that a strip has -> those that it gets.
     """
-    from .points import to_json
+    from inve_client.plugin.points import to_json
 
     for _, strip in documents.strips_of(shot):
         group = shot_of(strip)
@@ -54,6 +54,6 @@ def free_id(strip: bpy.types.bpy_struct) -> str:
 
 @lru_cache(maxsize=_KEPT_TEXTS)
 def _parsed(text: str) -> tuple[Track, ...]:
-    from .points import from_json
+    from inve_client.plugin.points import from_json
 
     return from_json(text)

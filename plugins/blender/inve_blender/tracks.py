@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import bpy
 
+from inve_client.plugin.messages import RefusedError, Shot
+from inve_client.plugin.points import Track
+
 from . import animation, placement
 from .geometry import StripGeometry
-from .messages import RefusedError, Shot
-from .points import Track
 
 _DATA_PATH = re.compile(
     r"""^bpy\.data\.(?P<kind>[a-z_]+)\[(?P<quote>["'])(?P<name>.*?)(?P=quote)\]\.(?P<path>.+)$"""

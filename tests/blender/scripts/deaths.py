@@ -7,7 +7,7 @@ import inside
 
 session = inside.install()
 properties = inside.module("properties")
-ConnectionState = inside.module("messages").ConnectionState
+ConnectionState = inside.shared("messages").ConnectionState
 strip = inside.plate(inside.TOLD["clip"])
 shot = properties.shot_of(strip)
 daemon = inside.Daemon()
@@ -67,7 +67,7 @@ same_job = session.job_of(shot.shot).id == first_job
 # While there is none, a request fails after its patience, with a sentence; the add-on is unregistered without
 # a hang.
 die()
-thread_module = inside.module("link_thread")
+thread_module = inside.shared("link_thread")
 thread_module.LOST_PATIENCE_S = 1.0
 session.dismiss()
 assert inside.call(bpy.ops.inve.prepare) == ""

@@ -26,12 +26,17 @@ def install():
         filepath=TOLD["zip"], repo="user_default", enable_on_install=True, overwrite=True
     )
     assert PACKAGE in bpy.context.preferences.addons, "the add-on was not enabled"
-    return module("session").current()
+    return shared("session").current()
 
 
 def module(name):
     """One of the installed add-on's modules."""
     return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def shared(name):
+    """One of the modules that all plugins share; they came with the zip."""
+    return importlib.import_module(f"inve_client.plugin.{name}")
 
 
 def preferences():

@@ -5,6 +5,6 @@ import inside
 
 bpy.ops.preferences.addon_enable(module=inside.PACKAGE)
 assert inside.PACKAGE in bpy.context.preferences.addons
-session = inside.module("session").current()
+session = inside.shared("session").current()
 inside.connect(session, inside.TOLD["endpoint"])
 inside.report(version=session.connection.version)

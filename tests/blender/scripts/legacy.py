@@ -9,7 +9,7 @@ import bpy
 zip_path, endpoint, clip = sys.argv[sys.argv.index("--") + 1 :]
 bpy.ops.preferences.addon_install(filepath=zip_path, overwrite=True)
 bpy.ops.preferences.addon_enable(module="inve_blender")
-session = importlib.import_module("inve_blender.session").current()
+session = importlib.import_module("inve_client.plugin.session").current()
 bpy.context.preferences.addons["inve_blender"].preferences.endpoint = endpoint
 bpy.ops.inve.connect()
 assert session.pump_until(lambda: session.is_connected, 20), session.connection

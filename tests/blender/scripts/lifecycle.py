@@ -42,7 +42,7 @@ for _ in range(5):
     forget()
     gc.collect()
     cold.append(milliseconds(enable))
-    heavy = [name for name in ("inve_client", "zmq", "msgpack", "asyncio", "numpy") if name in sys.modules]
+    heavy = [name for name in ("zmq", "msgpack", "asyncio", "numpy") if name in sys.modules]
     disable()
 
 handlers_before = [len(handlers) for handlers in (bpy.app.handlers.load_post, bpy.app.handlers.save_pre)]
@@ -50,7 +50,7 @@ rounds = []
 threads = []
 for round_number in range(int(inside.TOLD["rounds"])):
     rounds.append(milliseconds(enable))
-    session = inside.module("session").current()
+    session = inside.shared("session").current()
     if round_number % 2:
         inside.preferences().endpoint = inside.TOLD["endpoint"]
         inside.call(bpy.ops.inve.connect)
@@ -73,6 +73,6 @@ leftover = {
 if inside.TOLD["leave_enabled"]:
     # As a script does that does not know better: the add-on stays enabled and connected when Python ends.
     enable()
-    session = inside.module("session").current()
+    session = inside.shared("session").current()
     inside.connect(session, inside.TOLD["endpoint"])
 inside.report(cold_ms=cold, heavy=heavy, rounds_ms=rounds, leftover=leftover)

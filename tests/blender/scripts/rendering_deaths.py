@@ -9,8 +9,8 @@ import inside
 session = inside.install()
 inside.preferences().cache_folder = os.path.join(inside.TOLD["folder"], "cache")
 properties, live, results = (inside.module(name) for name in ("properties", "live", "results"))
-documents, result_names = inside.module("documents"), inside.module("result_names")
-ConnectionState = inside.module("messages").ConnectionState
+documents, result_names = inside.module("documents"), inside.shared("result_names")
+ConnectionState = inside.shared("messages").ConnectionState
 pump_ms = inside.watch_pumps(session)
 daemon = inside.Daemon()
 daemon.start()

@@ -6,7 +6,7 @@ import bpy
 import inside
 
 session = inside.install()
-properties, preparation = inside.module("properties"), inside.module("preparation")
+properties, preparation = inside.module("properties"), inside.shared("preparation")
 pump_ms = inside.watch_pumps(session)
 began = time.monotonic()
 inside.connect(session, inside.TOLD["endpoint"], timeout_s=30)

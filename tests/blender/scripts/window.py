@@ -18,7 +18,8 @@ sys.path[:0] = [TOLD["plugins"], TOLD["daemon_folder"]]
 # At the end: of what lies there only what Blender has not itself may be found.
 sys.path.append(TOLD["site"])
 
-from inve_blender import compat, documents, previews, session  # noqa: E402 - found by the path above
+from inve_blender import compat, documents, previews  # noqa: E402 - found by the path above
+from inve_client.plugin import session  # noqa: E402
 
 FACTS = {"shots": []}
 STEP_S = 0.05

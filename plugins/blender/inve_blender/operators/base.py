@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import bpy
 
-from .. import results, session
-from ..messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from .. import results
 
 
 class InveOperator:

@@ -2,7 +2,8 @@
 
 import bpy
 
-from .. import session
+from inve_client.plugin import session
+
 from ..preferences import preferences
 from .base import InveOperator
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from .. import compat, session, trackpoints
-from ..messages import Problem, RefusedError, Reply, Request
+from inve_client.plugin import session
+from inve_client.plugin.messages import Problem, RefusedError, Reply, Request
+
+from .. import compat, trackpoints
 from ..properties import shot_of
 from .base import InveOperator, active_strip
 
 if TYPE_CHECKING:
-    from ..points import Track
+    from inve_client.plugin.points import Track
+
     from ..tracks import Place
 
 _UNITS = (

@@ -3,8 +3,9 @@
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from inve_client.plugin.messages import RefusedError
+
 from .. import documents, results
-from ..messages import RefusedError
 from ..properties import LAYER_KINDS
 from .base import InveOperator, active_strip
 from .painting import activate_layer, active_layer

@@ -14,8 +14,9 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
+from inve_client.plugin.messages import RefusedError
+
 from .. import compat, documents, overlay
-from ..messages import RefusedError
 from ..previews import Canvas, canvas_of
 from ..properties import InveScene, settings_of, shot_of
 from .base import active_strip

@@ -2,8 +2,10 @@
 
 import bpy
 
-from .. import compat, preparation, session, sources
-from ..messages import OpenShot, RefusedError, Train
+from inve_client.plugin import preparation, session
+from inve_client.plugin.messages import OpenShot, RefusedError, Train
+
+from .. import compat, sources
 from ..properties import shot_of
 from .base import InveOperator, active_strip
 

@@ -2,8 +2,10 @@
 
 import bpy
 
-from .. import compat, live, results, session
-from ..messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from .. import compat, live, results
 from ..properties import shot_of
 from .base import InveOperator, active_strip
 

@@ -10,8 +10,9 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
+from inve_client.plugin.messages import RefusedError
+
 from .. import compat, documents, overlay
-from ..messages import RefusedError
 from ..previews import canvas_of
 from ..properties import TRACKINGS, settings_of
 from .base import active_strip

@@ -10,8 +10,10 @@ from typing import Any
 
 import bpy
 
-from .. import documents, overlay, results, session
-from ..messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from .. import documents, overlay, results
 from ..previews import Canvas, Preview, any_preview, canvas_of, preview_at
 from .base import InveOperator, active_strip
 

@@ -3,8 +3,10 @@
 import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 
-from .. import documents, session, trackpoints
-from ..messages import RefusedError
+from inve_client.plugin import session
+from inve_client.plugin.messages import RefusedError
+
+from .. import documents, trackpoints
 from ..previews import canvas_of
 from ..properties import shot_of
 from .base import InveOperator, active_strip
@@ -38,7 +40,7 @@ class INVE_OT_track_point(PreviewTool, bpy.types.Operator):
     def _track(
         self, context: bpy.types.Context, strip: bpy.types.bpy_struct, place: tuple[float, float], name: str
     ) -> None:
-        from ..points import Point, Track, TrackPoints
+        from inve_client.plugin.points import Point, Track, TrackPoints
 
         shot = shot_of(strip).shot
         if not shot:

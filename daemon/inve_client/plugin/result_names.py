@@ -1,7 +1,7 @@
-"""What the files of edited frames are called. No bpy.
+"""What the files of edited frames are called. No host.
 
 A name is `<shot>.r<revision>-<digest>.<frame>.exr`. The digest is of the content, because the same edits look
-otherwise once the model is sharper, and because another daemon counts its revisions anew: what Blender has
+otherwise once the model is sharper, and because another daemon counts its revisions anew: what a host has
 cached under a name is always what the file of that name holds.
 """
 

@@ -6,7 +6,7 @@
     link.close(timeout_s=3)
 
 Nothing here waits: `ask` queues, `drain` takes what is there. Everything that can take time, loading ZeroMQ
-included, happens on the thread (`link_thread.py`). No bpy on either side. `messages.py` says how to add a
+included, happens on the thread (`link_thread.py`). No host on either side. `messages.py` says how to add a
 request.
 """
 
@@ -19,11 +19,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from . import vendor
 from .messages import Connection, ConnectionState, News, Problem, Request
 
 Result = TypeVar("Result")
@@ -33,11 +32,11 @@ Failed = Callable[[Problem], None]
 DRAIN_S = 0.005
 """How long one drain may go on with calling; the rest waits for the next."""
 START_S = 0.01
-_NEEDED_NEXT = (
-    *("steps", "syncing", "document", "editing", "geometry", "rendering", "polyline", "drawing", "ribbon"),
-    *("edits", "texture_box", "picture_size", "points"),
+_NEEDED_NEXT = tuple(
+    f"{__package__}.{name}"
+    for name in ("steps", "syncing", "document", "editing", "rendering", "polyline", "points")
 )
-"""What the first stroke needs. None of it knows bpy: the thread loads it, where nobody waits for it."""
+"""What the first stroke needs: the thread loads it, where nobody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +87,24 @@ class Link:
         endpoint: its address, "" for the default daemon's.
         on_news: called by `drain` with each news.
         name: who is asking, for the daemon's log.
+        preload: modules of the plugin that the first stroke needs and that know no host, by their full names;
+            loaded on the thread.
     """
 
-    def __init__(self, endpoint: str, on_news: Callable[[News], None], name: str = "inve_blender") -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        on_news: Callable[[News], None],
+        name: str = "inve_client",
+        preload: Sequence[str] = (),
+    ) -> None:
         self._on_news = on_news
         self._channel = Channel()
         self._waiting: dict[str, tuple[Done | None, Failed | None]] = {}
         self._closed = False
-        # A daemon thread: a Blender that is torn down without unregistering must not hang on it.
+        # A daemon thread: a host that is torn down without unregistering must not hang on it.
         self._thread = threading.Thread(
-            target=_run, args=(self._channel, endpoint, name), name="inve link", daemon=True
+            target=_run, args=(self._channel, endpoint, name, tuple(preload)), name="inve link", daemon=True
         )
         self._thread.start()
 
@@ -163,28 +170,27 @@ class Link:
         return not self._thread.is_alive()
 
 
-def _run(channel: Channel, endpoint: str, name: str) -> None:
+def _run(channel: Channel, endpoint: str, name: str, preload: tuple[str, ...]) -> None:
     try:
-        _work(channel, endpoint, name)
+        _work(channel, endpoint, name, preload)
     finally:
         channel.close()
 
 
-def _work(channel: Channel, endpoint: str, name: str) -> None:
-    # Loading ZeroMQ takes tens of milliseconds, which Blender's main thread does not have. The pause lets the
-    # operator that started this end first: Python's lock would be ours for the next 5 ms.
+def _work(channel: Channel, endpoint: str, name: str, preload: tuple[str, ...]) -> None:
+    # Loading ZeroMQ takes tens of milliseconds, which a host's main thread does not have. The pause lets the
+    # button that started this end first: Python's lock would be ours for the next 5 ms.
     time.sleep(START_S)
     try:
-        vendor.make_importable()
         from .link_thread import LinkThread
 
-        for module in _NEEDED_NEXT:
-            importlib.import_module(f".{module}", __package__)
+        for module in (*_NEEDED_NEXT, *preload):
+            importlib.import_module(module)
     except ImportError as error:
         problem = Problem(
             "plugin",
-            f"The add-on's packages must include inve_client, pyzmq and msgpack, got: {error}; install the "
-            f"add-on's zip again.",
+            f"The plugin's packages must include inve_client, pyzmq and msgpack, got: {error}; install the "
+            f"plugin's zip again.",
         )
         channel.outbox.put(Connection(ConnectionState.REFUSED, endpoint, problem=problem))
         while not channel.stopping.is_set():

@@ -291,7 +291,7 @@ class SyncedLayers:
             version = saved["version"]
             if isinstance(version, int) and version > VERSION:
                 raise DocumentError(
-                    f"The edits saved in this file are of version {version}, this add-on reads up to "
+                    f"The edits saved in this file are of version {version}, this plugin reads up to "
                     f"{VERSION}; install a newer one."
                 )
             made = cls(saved["shot"])

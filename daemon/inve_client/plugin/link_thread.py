@@ -1,6 +1,6 @@
-"""The I/O thread: owns the sockets, keeps the connection up, has several requests out at once. No bpy here.
+"""The I/O thread: owns the sockets, keeps the connection up, has several requests out at once. No host here.
 
-The client of `inve_client` sends one request and waits for its answer; an artist's *Cancel* cannot wait
+`inve_client.Client` sends one request and waits for its answer; an artist's *Cancel* cannot wait
 behind a rendering. So this uses what that client is made of (codec, sockets) and matches answers by their
 ids.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import queue
 import time
 import traceback
@@ -31,6 +32,8 @@ from .messages import (
     RefusedError,
     read_event,
 )
+
+_log = logging.getLogger("inve")
 
 RESEND_S = 5.0
 HEARTBEAT_S = 1.0
@@ -362,7 +365,7 @@ def _problem(error: InveError) -> Problem:
 
 def _mistake(where: str, trace: str) -> Problem:
     last = trace.strip().splitlines()[-1]
-    print(f"inve_blender: a mistake in {where}:\n{trace}")
+    _log.error("a mistake in %s:\n%s", where, trace)
     return Problem(
-        "plugin", f"The add-on made a mistake in {where}: {last}; the console has more, please report it."
+        "plugin", f"The plugin made a mistake in {where}: {last}; the console has more, please report it."
     )

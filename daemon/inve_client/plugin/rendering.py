@@ -1,6 +1,6 @@
-"""Which edited frame is asked for when: the one that is looked at first; the newest wish wins. No bpy.
+"""Which edited frame is asked for when: the one that is looked at first; the newest wish wins.
 
-    rendering = Rendering(session, show=put_on_the_strip)
+    rendering = Rendering(session, show=put_into_the_host)
     rendering.request("4f1c", "plate", folder, frames=range(1001, 1025), current=1013)
     session.pump()               # asks, and calls `show` with the run while it has something new
 
@@ -27,7 +27,7 @@ _LATER = frozenset(("unreachable",))
 
 @dataclass
 class Run:
-    """The edited frames of one strip.
+    """The edited frames of one strip or node.
 
     Attributes:
         shot: which shot.
@@ -85,7 +85,7 @@ class Run:
 
 
 class Rendering:
-    """All runs of a Blender, by the key of their strip.
+    """All runs of a host, by the key of their strip or node.
 
     Args:
         session: over which it asks, and whose news it follows until `close`.
@@ -114,12 +114,12 @@ class Rendering:
         current: int,
         revision: int | None = None,
     ) -> Run:
-        """Want a strip's frames: the current one at once, then all that are not up to date.
+        """Want a strip's or node's frames: the current one at once, then all that are not up to date.
 
         Asked again while they come, only the order changes, and what has changed meanwhile is added.
 
         Args:
-            key: of the strip.
+            key: of the strip or node.
             shot: which shot.
             folder: absolute, where the files go.
             frames: the source's numbers, rising.
@@ -158,7 +158,7 @@ class Rendering:
         return True
 
     def forget(self, key: str) -> None:
-        """Drop a run, as its strip is gone."""
+        """Drop a run, as its strip or node is gone."""
         self.runs.pop(key, None)
 
     def show_again(self) -> None:

@@ -3,14 +3,14 @@
 import pytest
 from daemon_support import FRAMES, Daemon, write_clip, write_picture
 
-from inve_blender.document import EditDocument
-from inve_blender.editing import EditSync
-from inve_blender.messages import OpenShot
-from inve_blender.session import Session
+from inve_client.plugin.document import EditDocument
+from inve_client.plugin.editing import EditSync
+from inve_client.plugin.messages import OpenShot
+from inve_client.plugin.session import Session
 
 
 class Artist:
-    """A session with a document, as the add-on has them."""
+    """A session with a document, as a plugin has them."""
 
     def __init__(self, endpoint):
         self.session = Session()

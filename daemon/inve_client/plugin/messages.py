@@ -1,4 +1,4 @@
-"""What goes through the link: requests in, results and news out. All of it immutable; no bpy, no socket.
+"""What goes through the link: requests in, results and news out. All of it immutable; no host, no socket.
 
 To add a request, write a frozen dataclass here or beside what uses it. Its fields are those of SPEC.md,
 `read` makes a result of the daemon's answer:
@@ -12,13 +12,13 @@ To add a request, write a frozen dataclass here or beside what uses it. Its fiel
         def read(self, reply: Reply) -> int:
             return take(reply.result, "revision", int)
 
-and ask it with `session.ask(Undo("plate"), done=show_revision)`; `done` is called on Blender's main thread
+and ask it with `session.ask(Undo("plate"), done=show_revision)`; `done` is called on the host's main thread
 with what `read` gave. `read` itself runs on the I/O thread: that is the place to write files, decode pictures
 and do whatever else takes longer than a blink. Where a request has fields that are not the daemon's (a folder
 to write to), override `fields`. Where the answer says that something else must be asked, raise `AskInstead`
 in `read`.
 
-Nothing here imports inve_client, whose ZeroMQ takes longer to load than an operator may take.
+Nothing here imports the client, whose ZeroMQ takes longer to load than a button may take.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union
 
 Result = TypeVar("Result")
 ENDED_STATES = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -113,7 +113,7 @@ def take(fields: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) ->
     value = fields.get(name)
     if not isinstance(value, kind):
         raise RefusedError(
-            f"The daemon's answer must have `{name}`, got {type(value).__name__}; install the add-on and the "
+            f"The daemon's answer must have `{name}`, got {type(value).__name__}; install the plugin and the "
             f"daemon from the same release.",
             "bad_message",
         )
@@ -321,7 +321,7 @@ class ListJobs(Request["tuple[Job, ...]"]):
 
 
 class ConnectionState(enum.Enum):
-    """How the add-on and the daemon stand; the value is what the panel says."""
+    """How the plugin and the daemon stand; the value is what the panel says."""
 
     OFF = "Not connected"
     CONNECTING = "Connecting"
@@ -378,7 +378,7 @@ class Missed:
     """Some news never came; ask for the state of things."""
 
 
-News = Connection | JobNews | ShotNews | FramesNews | Missed
+News = Union[Connection, JobNews, ShotNews, FramesNews, Missed]
 
 
 def read_event(kind: str, body: Mapping[str, Any]) -> News | None:

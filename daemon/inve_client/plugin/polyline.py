@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 Vertex = tuple[float, float, float]
 Box = tuple[float, float, float, float]
@@ -92,7 +91,7 @@ def clip_line(line: Sequence[Vertex], box: Box) -> list[list[Vertex]]:
     if inside or len(line) == 1:
         return [list(line)] if inside and line else []
     runs: list[list[Vertex]] = []
-    for start, end in pairwise(line):
+    for start, end in zip(line, line[1:]):
         shares = _shares_inside(start, end, box)
         if shares is None:
             continue
@@ -124,7 +123,7 @@ def _between(start: Vertex, end: Vertex, share: float) -> Vertex:
         return start
     if share >= 1:
         return end
-    x, y, pressure = (one + (other - one) * share for one, other in zip(start, end, strict=True))
+    x, y, pressure = (one + (other - one) * share for one, other in zip(start, end))
     return x, y, pressure
 
 

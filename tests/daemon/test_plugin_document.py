@@ -1,4 +1,4 @@
-"""The add-on's edit layers, against a daemon made of the real one's own functions."""
+"""A plugin's edit layers, against a daemon made of the real one's own functions."""
 
 import json
 import random
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inve_blender.document import EditDocument
-from inve_blender.steps import Step, StepImpossible, apply, new_id
-from inve_blender.syncing import DocumentError
 from inve_client.errors import EditError, InveError, NothingToUndo, StaleRevision
+from inve_client.plugin.document import EditDocument
+from inve_client.plugin.steps import Step, StepImpossible, apply, new_id
+from inve_client.plugin.syncing import DocumentError
 from inve_core.edits import EditStack, parse_stack
 from inve_core.errors import CoreError
 from inve_daemon import editing, schema
@@ -383,7 +383,7 @@ def test_a_damaged_file_says_so(text):
 
 
 def test_a_newer_file_says_so():
-    with pytest.raises(DocumentError, match="of version 2, this add-on reads up to 1"):
+    with pytest.raises(DocumentError, match="of version 2, this plugin reads up to 1"):
         EditDocument.from_json('{"version": 2}')
 
 

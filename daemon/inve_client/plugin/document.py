@@ -62,7 +62,7 @@ class EditDocument(SyncedLayers):
         raise StepImpossible(f"There is no layer {name!r}; choose one of the list.")
 
     def free_name(self, name: str) -> str:
-        """The name, or where it is taken the name with the first free number, as Blender does it."""
+        """The name, or where it is taken the name with the first free number."""
         taken = {layer["name"] for layer in self.layers}
         numbered = (name if number == 0 else f"{name}.{number:03d}" for number in range(len(taken) + 1))
         return next(one for one in numbered if one not in taken)

@@ -1,6 +1,6 @@
-"""The add-on's state for its panel and operators, and `pump`, which brings it up to date. No bpy.
+"""A plugin's state for its panel and buttons, and `pump`, which brings it up to date. No host.
 
-One `Session` lives from register to unregister (`current()` gives it). Everything in it is plain and belongs
+One `Session` lives while the plugin is enabled (`current()` gives it). Everything in it is plain and belongs
 to the main thread:
 
     session = current()
@@ -19,9 +19,10 @@ An answer's callback runs inside `pump`. Where a request fails and no `failed` i
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .link import Link
@@ -45,21 +46,22 @@ from .messages import (
 )
 
 Result = TypeVar("Result")
+_log = logging.getLogger("inve")
+
 POLL_S = 2.0
 """How long an unfinished job may be quiet before it is asked for: events are sooner, but may be lost."""
 KEPT_JOBS = 50
 STOP_S = 3.0
 
 _ADVICE = {
-    "unreachable": "Start `inve-daemon serve --root <folder of your pictures>`, or set the endpoint in the "
-    "add-on's preferences.",
+    "unreachable": "Start `inve-daemon serve --root <folder of your pictures>`, or correct the endpoint.",
     "timed_out": "Try again; `inve-daemon status` shows what the daemon is doing.",
-    "bad_endpoint": "Correct the endpoint in the add-on's preferences, or empty it for the default.",
+    "bad_endpoint": "Correct the endpoint, or empty it for the default.",
     "out_of_memory": "Choose a smaller working size, or close what else uses the GPU.",
     "stale_revision": "Someone else has changed the edits; look at theirs, then do yours again.",
     "busy": "Wait for what is under way, or cancel it.",
     "not_trained": "Prepare the shot first.",
-    "unknown_shot": "Prepare the strip: this daemon does not know its shot.",
+    "unknown_shot": "Prepare again: this daemon does not know the shot.",
     "worker_died": "Prepare again; it goes on from the last checkpoint.",
     "interrupted": "Prepare again; it goes on from the last checkpoint.",
     "storage": "Make room on the disk, or choose another folder.",
@@ -68,12 +70,16 @@ _ADVICE = {
 
 
 def advice(problem: Problem) -> str:
-    """What to do about a problem, in Blender's terms; "" where its message says it already."""
+    """What to do about a problem, "" where its message says it already."""
     return _ADVICE.get(problem.code, "")
 
 
 class Session:
-    """What the add-on knows of the daemon.
+    """What the plugin knows of the daemon.
+
+    Args:
+        name: the plugin's, for the daemon's log.
+        preload: its modules that the first stroke needs (`Link`).
 
     Attributes:
         connection: how the daemon stands.
@@ -86,7 +92,8 @@ class Session:
         revision: grows with every change.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "inve_client", preload: Sequence[str] = ()) -> None:
+        self._name, self._preload = name, tuple(preload)
         self.connection = Connection()
         self.shots: dict[str, Shot] = {}
         self.jobs: dict[str, Job] = {}
@@ -111,7 +118,7 @@ class Session:
         self.disconnect()
         self.problem = None
         self.connection = Connection(ConnectionState.CONNECTING, endpoint)
-        self._link = Link(endpoint, self._take_in)
+        self._link = Link(endpoint, self._take_in, self._name, self._preload)
         self._changed()
 
     def disconnect(self) -> None:
@@ -140,7 +147,7 @@ class Session:
             RefusedError: there is no connection to send it over.
         """
         if self._link is None:
-            raise RefusedError("The add-on is not connected to a daemon; press Connect.", "unreachable")
+            raise RefusedError("INVE is not connected to a daemon; press Connect.", "unreachable")
         return self._link.ask(request, done, failed or self.fail, request_id)
 
     @property
@@ -176,11 +183,11 @@ class Session:
                 self._changed()
         except Exception:  # noqa: BLE001 - a callback's mistake must not stop the pump for good
             trace = traceback.format_exc()
-            print(f"inve_blender: a mistake while taking in an answer:\n{trace}")
+            _log.error("a mistake while taking in an answer:\n%s", trace)
             last = trace.strip().splitlines()[-1]
             self.fail(
                 Problem(
-                    "plugin", f"The add-on made a mistake: {last}; the console has more, please report it."
+                    "plugin", f"The plugin made a mistake: {last}; the console has more, please report it."
                 )
             )
         return self.revision != before
@@ -309,25 +316,25 @@ _current: Session | None = None
 
 
 def current() -> Session:
-    """The registered add-on's session.
+    """The enabled plugin's session.
 
     Raises:
-        RefusedError: the add-on is not enabled.
+        RefusedError: it is not enabled.
     """
     if _current is None:
-        raise RefusedError("The INVE add-on is not enabled; enable it in Blender's preferences.")
+        raise RefusedError("INVE is not enabled in this application; enable it in its preferences.")
     return _current
 
 
-def start() -> Session:
-    """Make the session; called by register."""
+def start(name: str, preload: Sequence[str] = ()) -> Session:
+    """Make the session as the plugin is enabled; the arguments are `Session`'s."""
     global _current
-    _current = Session()
+    _current = Session(name, preload)
     return _current
 
 
 def stop() -> None:
-    """Close the session; called by unregister."""
+    """Close the session as the plugin is disabled."""
     global _current
     if _current is not None:
         _current.end(STOP_S)

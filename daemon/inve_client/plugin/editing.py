@@ -1,4 +1,4 @@
-"""The edit documents of the shots in use, kept in step with the daemon through the session. No bpy.
+"""The edit documents of the shots in use, kept in step with the daemon through the session.
 
     edits = EditSync(session, changed=redraw_list, confirmed=render)
     document = edits.open(EditDocument("plate"))

@@ -1,4 +1,4 @@
-"""Edited frames as files in the cache folder: asked of the daemon, written, removed. No bpy.
+"""Edited frames as files in the cache folder: asked of the daemon, written, removed.
 
 All of it runs on the I/O thread. What the files are called is in `result_names.py`.
 """
@@ -15,7 +15,7 @@ from .messages import LOCAL, WORK_S, AskInstead, RefusedError, Reply, Request, t
 from .result_names import file_name, revision_of
 
 OLD_S = 7 * 24 * 3600.0
-"""How old a file must be that no strip shows, to be removed without having been seen replaced."""
+"""How old a file must be that nothing shows, to be removed without having been seen replaced."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RenderedFile:
         folder, name: where it is.
         touched: how many of its pixels edits have changed.
         bytes: of the file.
-        shared: whether daemon and add-on have a memory in common.
+        shared: whether daemon and plugin have a memory in common.
     """
 
     frame: int
@@ -79,7 +79,7 @@ class RenderFrame(Request[RenderedFile]):
         if len(described) != 1 or take(described[0], "frame", int) != self.frame:
             raise RefusedError(
                 f"A render of frame {self.frame} must bring that frame, got {len(described)} others; install "
-                f"the add-on and the daemon from the same release.",
+                f"the plugin and the daemon from the same release.",
                 "bad_message",
             )
         content: bytes | memoryview
@@ -106,7 +106,7 @@ class RemoveFiles(Request[int]):
     Attributes:
         paths: absolute, to be removed at once.
         folder, keep: where there is a folder, its edited frames that are older than `OLD_S` and not named in
-            `keep` go too: a Blender that ended without saving has left them.
+            `keep` go too: a host that ended without saving has left them.
     """
 
     kind: ClassVar[str] = LOCAL
@@ -147,6 +147,6 @@ def _remove(path: str) -> bool:
     try:
         os.unlink(path)
     except OSError:
-        # Another Blender was first, or it is in use: then it goes another time.
+        # Another host was first, or it is in use: then it goes another time.
         return False
     return True

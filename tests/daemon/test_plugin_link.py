@@ -1,4 +1,4 @@
-"""The link and the session against a real daemon, without Blender: order, cancel, ends, other requests."""
+"""The link and the session against a real daemon, without a host: order, cancel, ends, other requests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pytest
 from daemon_support import Clip, Daemon, until
 
-from inve_blender import link as link_module
-from inve_blender import messages, preparation
-from inve_blender import session as session_module
+from inve_client.plugin import link as link_module
+from inve_client.plugin import messages, preparation
+from inve_client.plugin import session as session_module
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def session() -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Render(messages.Request):
-    """As the add-on's own will be: written in `read`, and asked again where a picture is not ours."""
+    """As a plugin's own will be: written in `read`, and asked again where a picture is not ours."""
 
     kind: ClassVar[str] = "render"
     shot: str
@@ -70,7 +70,7 @@ def test_an_answer_may_turn_into_another_question(session: Any, daemon: Daemon, 
     assert answers == [(1, "inve link")] * 2
 
 
-def test_what_cannot_be_asked_or_read_fails_alone(session: Any, daemon: Daemon, capsys: Any) -> None:
+def test_what_cannot_be_asked_or_read_fails_alone(session: Any, daemon: Daemon, caplog: Any) -> None:
     daemon.start().close()
     connect(session, daemon)
     problems: list[Any] = []
@@ -79,11 +79,11 @@ def test_what_cannot_be_asked_or_read_fails_alone(session: Any, daemon: Daemon, 
     assert session.pump_until(lambda: len(problems) == 3, 20), problems
     assert {problem.code for problem in problems} == {"plugin", "bad_field"}
     assert any("ZeroDivisionError" in problem.message for problem in problems)
-    assert "a mistake in status" in capsys.readouterr().out
+    assert "a mistake in status" in caplog.text
     assert session.is_connected
 
 
-def test_a_callback_that_fails_does_not_stop_the_pump(session: Any, daemon: Daemon, capsys: Any) -> None:
+def test_a_callback_that_fails_does_not_stop_the_pump(session: Any, daemon: Daemon, caplog: Any) -> None:
     daemon.start().close()
     connect(session, daemon)
     assert session.pump_until(lambda: session.waiting == 0, 10)
@@ -92,7 +92,7 @@ def test_a_callback_that_fails_does_not_stop_the_pump(session: Any, daemon: Daem
     session.ask(messages.ListShots(), done=answers.append)
     assert session.pump_until(lambda: answers, 10)
     assert "AttributeError" in session.problem.message
-    assert "Traceback" in capsys.readouterr().out
+    assert "Traceback" in caplog.text
 
 
 def test_requests_arrive_in_order_and_control_goes_by(session: Any, daemon: Daemon, clip: Clip) -> None:

@@ -1,7 +1,7 @@
-"""Points followed through a shot: what is asked of the daemon, what comes back, and its text in the .blend.
+"""Points followed through a shot: what is asked of the daemon, what comes back, and its text.
 
-Plain data, no bpy. Positions are in pixels of the full-size source, origin top left, y down; frames are the
-source's numbers. `tracks.py` makes animation of them.
+Plain data. Positions are in pixels of the full-size source, origin top left, y down; frames are the
+source's numbers. The plugins make animation of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from .messages import WORK_S, RefusedError, Reply, Request, take
 
 VERSION = 1
-"""Of the text in the .blend."""
+"""Of the text."""
 
 _DECIMALS = 3
 
@@ -59,7 +59,7 @@ class Track:
 
     def places(self) -> Iterator[tuple[int, float, float, bool]]:
         """frame, x, y, visible of each frame."""
-        return zip(self.frames, self.x, self.y, self.visible, strict=True)
+        return zip(self.frames, self.x, self.y, self.visible)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def from_json(text: str) -> tuple[Track, ...]:
         if isinstance(version, int) and version > VERSION:
             raise RefusedError(
                 f"The tracks saved in this file must have version {VERSION} or older, got {version}; install "
-                f"the newer add-on."
+                f"the newer plugin."
             )
         return tuple(_track(Point(**one["point"]), one["frames"], one) for one in saved["tracks"])
     except (ValueError, KeyError, TypeError) as damage:

@@ -1,4 +1,4 @@
-"""From pictures to a shot that is being learned: open it, then train it. No bpy, no waiting."""
+"""From pictures to a shot that is being learned: open it, then train it. No waiting."""
 
 from __future__ import annotations
 
