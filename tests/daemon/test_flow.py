@@ -14,6 +14,7 @@ import pytest
 from daemon_support import FRAMES, HEIGHT, WIDTH, Clip, environment
 
 from inve_client import Client, errors
+from inve_client.plugin import messages
 from inve_core.synthetic import make_clip
 from inve_core.synthetic_flow import write_flow, write_vectors
 
@@ -36,6 +37,12 @@ def test_a_shot_has_its_flow_and_another_flow_is_another_shot(client: Client, cl
     assert client.open_shot("plain", clip.frames)["flow_pattern"] is None
     with pytest.raises(errors.ShotExists, match="other flow_pattern"):
         client.open_shot("plain", clip.frames, flow=flow)
+
+
+def test_a_plugin_asks_for_it_only_where_there_is_one(client: Client, clip: Clip, flow: str) -> None:
+    assert "flow" not in messages.OpenShot("shot", clip.frames).fields()
+    asked = messages.OpenShot("shot", clip.frames, flow=flow).fields()
+    assert messages.Shot.from_wire(client.ask("open_shot", **asked)).flow_pattern == flow
 
 
 def test_it_is_looked_at_when_the_shot_is_opened(
