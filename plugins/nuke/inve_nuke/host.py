@@ -1,7 +1,7 @@
 """Nuke, in our terms: the only file that imports `nuke` and `nukescripts`.
 
-What is used of Nuke's API is documented (pythondevguide, types-nuke); nothing of it was run in a licensed one,
-see README.md. No class of Nuke's is subclassed or asked for its type: Nuke 17 has others than 16. All methods
+What is used of Nuke's API is documented (pythondevguide, types-nuke); nothing of it was run in a licensed
+Nuke, see README.md. No class of Nuke's is subclassed or asked for its type: Nuke 17 has others than 16. All methods
 belong to the main thread, except `in_main_thread`, `in_main_thread_with_result` and `log`.
 """
 
@@ -36,6 +36,8 @@ _EVENTS = {
     "script closed": "OnScriptClose",
     "frame rendered": "AfterFrameRender",
 }
+
+_CANCELLED = ("cancel", "canceled", "cancelled")
 
 
 class NukeHost:
@@ -302,6 +304,11 @@ class NukeHost:
         """Set a knob; a list for one of several numbers."""
         self._knob(node, name).setValue(value)
 
+    def set_values(self, node: HostNode, values: Mapping[str, Any]) -> None:
+        """Set several knobs, in order."""
+        for name, value in values.items():
+            self.set_value(node, name, value)
+
     def set_script(self, node: HostNode, name: str, text: str) -> None:
         """Set a knob from a text as a script has it."""
         self._knob(node, name).fromScript(text)
@@ -362,7 +369,8 @@ class NukeHost:
         try:
             nuke.execute(write, first, last, 1)
         except (RuntimeError, nuke.CancelledError) as problem:
-            if "cancel" in str(problem).lower() or isinstance(problem, nuke.CancelledError):
+            # Only the whole message says it: a folder's name may have the word in it.
+            if str(problem).strip(" .").lower() in _CANCELLED or isinstance(problem, nuke.CancelledError):
                 raise RefusedError(
                     "Rendering was cancelled; press Prepare to go on.", "cancelled"
                 ) from problem
@@ -409,8 +417,8 @@ class NukeHost:
         found = node.knob(name)
         if found is None:
             raise RefusedError(
-                f"{self.name(node)} ({self.class_name(node)}) has no knob {name!r} in Nuke {self.version}; insert "
-                "the node anew, or install another release of the plugin."
+                f"{self.name(node)} ({self.class_name(node)}) has no knob {name!r} in Nuke {self.version}; "
+                "insert the node anew, or install another release of the plugin."
             )
         return found
 
