@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def built_zips() -> Path:
-    """Folder of the plugins' zips, built from the sources as they are; once in a run, of many processes too."""
+    """Folder of the plugins' zips, built from the sources as they are, once in a run of many processes."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
     (ROOT / "build").mkdir(exist_ok=True)
     with open(ROOT / "build" / "built_in_run", "a+") as stamp:

@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import sys
 import time
 
@@ -17,8 +18,7 @@ report = {"python": "{}.{}".format(*sys.version_info)}
 # As Nuke does: the folder on the path, its init.py run.
 sys.path.insert(0, folder)
 begun = time.perf_counter()
-with open(os.path.join(folder, "init.py"), encoding="utf-8") as file:
-    exec(compile(file.read(), "init.py", "exec"), {"__name__": "init"})
+runpy.run_path(os.path.join(folder, "init.py"))
 report["startup_s"] = time.perf_counter() - begun
 report["loaded"] = sorted({"zmq", "msgpack", "inve_client"} & set(sys.modules))
 if endpoint == "none":
