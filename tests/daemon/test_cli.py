@@ -280,7 +280,14 @@ def test_failed_work_is_exit_code_1_and_json_says_why(run: Any, clip: Clip) -> N
 def test_ctrl_c_cancels_and_exits_130(tmp_path: Path, sockets: Path, clip: Clip, run: Any) -> None:
     home = environment(XDG_RUNTIME_DIR=str(sockets), XDG_DATA_HOME=str(tmp_path / "data"))
     command = [*FAKE_CLI, "train", clip.frames, "--seed", str(LONG), "--name", "shot"]
-    training = subprocess.Popen(command, env=home, stderr=subprocess.PIPE, text=True)
+    # Where the tests themselves run in the background of a script, Ctrl-C is ignored, which children inherit.
+    training = subprocess.Popen(
+        command,
+        env=home,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert training.stderr is not None
     for line in training.stderr:
         if line.startswith("learning"):
