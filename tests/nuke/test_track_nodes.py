@@ -121,9 +121,7 @@ def test_one_tracker_is_to_be_selected(host: object, nuke: ModuleType) -> None:
     trackers[0].setSelected(True)
     assert track_nodes.selected_tracker(host) is trackers[0]
     trackers[1].setSelected(True)
-    with pytest.raises(
-        RefusedError, match="must be selected, got Tracker2, Tracker1; select"
-    ):
+    with pytest.raises(RefusedError, match="must be selected, got Tracker2, Tracker1; select"):
         track_nodes.selected_tracker(host)
 
 
