@@ -56,7 +56,7 @@ lint: setup  ## style, types, the arrows between packages, and what must never b
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PYTHONPATH=plugins/blender $(BIN)/lint-imports
+	PYTHONPATH=plugins/blender:plugins/nuke $(BIN)/lint-imports
 	$(BIN)/python tools/forbidden_calls.py
 
 format: setup  ## let ruff lay the code out and put imports in order

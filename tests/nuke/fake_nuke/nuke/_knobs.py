@@ -1,0 +1,715 @@
+"""Knobs: typed values with a name, their keys and expressions, and their text in a script."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stage import FakeNukeError, current
+
+INVISIBLE = 0x0000000000000400
+DISABLED = 0x0000000000000080
+STARTLINE = 0x0000000000001000
+DO_NOT_WRITE = 0x0000000000000200
+NO_ANIMATION = 0x0000000000000100
+
+_BARE = re.compile(r"[A-Za-z0-9_./:%#+@,=*-]+\Z")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def number_text(value: float) -> str:
+    """A number as scripts have it."""
+    return repr(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
+
+
+def quoted(text: str) -> str:
+    """A text as one word of a script."""
+    if _BARE.match(text):
+        return text
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("[", "\\["), ("$", "\\$"), ("\n", "\\n")):
+        text = text.replace(plain, escaped)
+    return f'"{text}"'
+
+
+def words(text: str) -> list[str]:
+    """The words of a script's text at its top level; braced ones keep what is inside as it is."""
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        word, at = _word(text, at)
+        found.append(word)
+    return found
+
+
+def _word(text: str, at: int) -> tuple[str, int]:
+    if text[at] == "{":
+        depth, start = 0, at
+        while at < len(text):
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            at += 2 if text[at] == "\\" else 1
+            if not depth:
+                return text[start + 1 : at - 1], at
+        raise RuntimeError("script text ends within braces")
+    if text[at] == '"':
+        made: list[str] = []
+        at += 1
+        while at < len(text) and text[at] != '"':
+            if text[at] == "\\":
+                at += 1
+                made.append(_ESCAPES.get(text[at], text[at]))
+            else:
+                made.append(text[at])
+            at += 1
+        if at >= len(text):
+            raise RuntimeError("script text ends within quotes")
+        return "".join(made), at + 1
+    end = at
+    while end < len(text) and not text[end].isspace():
+        end += 2 if text[end] == "\\" else 1
+    return re.sub(r"\\(.)", r"\1", text[at:end]), end
+
+
+class Knob:
+    """What every knob has."""
+
+    __slots__ = ("_enabled", "_flags", "_label", "_name", "_node", "_tooltip", "_visible")
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        self._name = name
+        self._label = name if label is None else label
+        self._tooltip = ""
+        self._node: Any = None
+        self._flags = 0
+        self._enabled = True
+        self._visible = True
+
+    def Class(self) -> str:
+        return type(self).__name__
+
+    def name(self) -> str:
+        return self._name
+
+    def label(self) -> str:
+        return self._label
+
+    def setLabel(self, label: str) -> None:
+        self._label = label
+
+    def node(self) -> Any:
+        return self._node
+
+    def tooltip(self) -> str:
+        return self._tooltip
+
+    def setTooltip(self, tooltip: str) -> None:
+        self._tooltip = tooltip
+
+    def enabled(self) -> bool:
+        return self._enabled
+
+    def setEnabled(self, enabled: bool) -> None:
+        self._enabled = enabled
+
+    def visible(self) -> bool:
+        return self._visible
+
+    def setVisible(self, visible: bool) -> None:
+        self._visible = visible
+
+    def getFlag(self, flag: int) -> bool:
+        return bool(self._flags & flag)
+
+    def setFlag(self, flag: int) -> None:
+        self._flags |= flag
+
+    def clearFlag(self, flag: int) -> None:
+        self._flags &= ~flag
+
+    def fullyQualifiedName(self, channel: int = -1) -> str:
+        return f"{self._node.fullName()}.{self._name}"
+
+    def value(self, index: int = 0, /) -> Any:
+        return self._read(index)
+
+    def getValue(self, channel: int = 0, /) -> Any:
+        return self._read(channel)
+
+    def setValue(self, val: Any, chan: int = -1, /) -> bool:
+        self._change(val, chan)
+        return True
+
+    def isAnimated(self, channel: int = -1, /) -> bool:
+        return False
+
+    def hasExpression(self, index: int = -1, /) -> bool:
+        return False
+
+    def toScript(self, quote: bool = False, context: Any = None, /) -> str:
+        return quoted(self._text()) if quote else self._text()
+
+    def fromScript(self, script: str, /) -> None:
+        self._note()
+        self._parse(script)
+
+    def _read(self, index: int) -> Any:
+        raise FakeNukeError(f"{self.Class()} {self._name!r} has no value; look its class up.")
+
+    def _change(self, value: Any, channel: int) -> None:
+        raise FakeNukeError(f"{self.Class()} {self._name!r} takes no value; look its class up.")
+
+    def _text(self) -> str:
+        return ""
+
+    def _parse(self, script: str) -> None:
+        raise FakeNukeError(f"{self.Class()} {self._name!r} has no text in a script.")
+
+    def _note(self) -> None:
+        """Before each change: the thread is looked at, and how to take it back is noted."""
+        if self._node is None:
+            return
+        current().check_main_thread(f"a change of {self._node.fullName()}.{self._name}")
+        state = self._state()
+        current().journal(lambda: self._restore(state), f"{self._node.name()}.{self._name}")
+
+    def _state(self) -> Any:
+        return None
+
+    def _restore(self, state: Any) -> None:
+        """Take a state back."""
+
+
+class _StringKnob(Knob):
+    """What knobs with a text share."""
+
+    __slots__ = ("_string",)
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        super().__init__(name, label)
+        self._string = ""
+
+    def value(self, /) -> str:
+        return self._string
+
+    def getValue(self, /) -> str:
+        return self._string
+
+    def setValue(self, val: str, /) -> None:
+        if not isinstance(val, str):
+            raise TypeError(f"{self.Class()} {self._name!r} takes a text, got {type(val).__name__}")
+        self._note()
+        self._string = val
+
+    def _text(self) -> str:
+        return self._string
+
+    def _parse(self, script: str) -> None:
+        self._string = script
+
+    def _state(self) -> Any:
+        return self._string
+
+    def _restore(self, state: Any) -> None:
+        self._string = state
+
+
+class String_Knob(_StringKnob):
+    """Text."""
+
+    __slots__ = ()
+
+    def getText(self, /) -> str:
+        return self._string
+
+
+class EvalString_Knob(String_Knob):
+    """Text in which Nuke replaces [expressions] and frame numbers."""
+
+    __slots__ = ()
+
+    def evaluate(self, frame: float | None = None, /) -> str:
+        """The text with %04d and #### made the frame's number."""
+        number = int(current().root["frame"].value() if frame is None else frame)
+        text = re.sub(r"%0(\d+)d", lambda found: str(number).zfill(int(found.group(1))), self._string)
+        text = text.replace("%d", str(number))
+        return re.sub(r"#+", lambda found: str(number).zfill(len(found.group())), text)
+
+
+class Multiline_Eval_String_Knob(EvalString_Knob):
+    """Text of several lines."""
+
+    __slots__ = ()
+
+
+class File_Knob(EvalString_Knob):
+    """A path."""
+
+    __slots__ = ()
+
+    def fromUserText(self, text: str, /) -> None:
+        """A path with a range at its end, as the file browser gives it, sets the range too."""
+        found = re.match(r"(.*\S)\s+(\d+)-(\d+)\Z", text)
+        self.setValue(found.group(1) if found else text)
+        if found:
+            for name, number in zip(("first", "last", "origfirst", "origlast"), found.groups()[1:] * 2):
+                self._node[name].setValue(int(number))
+
+
+class Text_Knob(_StringKnob):
+    """A line of text in the panel, or a divider."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, label: str | None = None, value: str = "", /) -> None:
+        super().__init__(name, label)
+        self._string = value
+
+
+class Script_Knob(String_Knob):
+    """A button."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, label: str | None = None, command: str = "", /) -> None:
+        super().__init__(name, label)
+        self._string = command
+
+    def command(self) -> str:
+        return self._string
+
+    def setCommand(self, cmd: str) -> None:
+        self.setValue(cmd)
+
+    def execute(self) -> None:
+        from nuke import _events
+
+        _events.run_button(self)
+
+
+class PyScript_Knob(Script_Knob):
+    """A button that runs Python."""
+
+    __slots__ = ()
+
+
+class Tab_Knob(Knob):
+    """A tab of the panel."""
+
+    __slots__ = ()
+
+
+class Array_Knob(Knob):
+    """Numbers, each with keys or an expression of its own."""
+
+    __slots__ = ("_curves", "_expressions", "_values")
+    _size = 1
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        super().__init__(name, label)
+        self._values = [0.0] * self._size
+        self._curves: dict[int, dict[float, float]] = {}
+        self._expressions: dict[int, str] = {}
+
+    def arraySize(self, /) -> int:
+        return len(self._values)
+
+    def value(self, index: int | None = None, /) -> Any:
+        return self._read_all() if index is None else self._read(index)
+
+    def getValue(self, index: int | None = None, /) -> Any:
+        return self.value() if index is None else self._read(index)
+
+    def getValueAt(self, frame: float, index: int = -1, view: str | None = None, /) -> Any:
+        if index >= 0 or self._size == 1:
+            return self._at(max(index, 0), frame)
+        return [self._at(number, frame) for number in range(len(self._values))]
+
+    def setValue(self, val: Any, index: int = -1, /) -> bool:
+        self._note()
+        if index >= 0:
+            self._values[index] = float(val)
+            self._curves.pop(index, None)
+        else:
+            values = list(val) if isinstance(val, (list, tuple)) else [val] * len(self._values)
+            if len(values) != len(self._values):
+                raise TypeError(f"{self._name!r} takes {len(self._values)} numbers, got {len(values)}")
+            self._values = [float(value) for value in values]
+            self._curves.clear()
+        return True
+
+    def setValueAt(self, val: Any, frame: float, index: int = -1, view: str | None = None, /) -> bool:
+        self._note()
+        indices = [index] if index >= 0 else range(len(self._values))
+        for number in indices:
+            self._curves.setdefault(number, {})[float(frame)] = float(val)
+        return True
+
+    def setAnimated(self, index: int = -1, /) -> bool:
+        self._note()
+        frame = current().root["frame"].value()
+        for number in [index] if index >= 0 else range(len(self._values)):
+            self._curves.setdefault(number, {float(frame): self._values[number]})
+        return True
+
+    def clearAnimated(self, index: int = -1, /) -> bool:
+        self._note()
+        for number in [index] if index >= 0 else range(len(self._values)):
+            self._curves.pop(number, None)
+        return True
+
+    def isAnimated(self, index: int = -1, /) -> bool:
+        return bool(self._curves) if index < 0 else index in self._curves
+
+    def isKeyAt(self, frame: float, index: int = -1, view: str | None = None, /) -> bool:
+        curves = self._curves.values() if index < 0 else [self._curves.get(index, {})]
+        return any(float(frame) in curve for curve in curves)
+
+    def getNumKeys(self, index: int = 0, /) -> int:
+        return len(self._curves.get(index, {}))
+
+    def getKeyTime(self, number: int, index: int = 0, /) -> float:
+        return sorted(self._curves[index])[number]
+
+    def hasExpression(self, index: int = -1, /) -> bool:
+        return bool(self._expressions) if index < 0 else index in self._expressions
+
+    def setExpression(self, expression: str, channel: int = -1, view: Any = None) -> bool:
+        self._note()
+        for number in [channel] if channel >= 0 else range(len(self._values)):
+            self._expressions[number] = expression
+        return True
+
+    def _read_all(self) -> Any:
+        frame = current().root["frame"].value() if self._curves else 0.0
+        values = [self._at(index, frame) for index in range(len(self._values))]
+        return values[0] if len(values) == 1 else values
+
+    def _read(self, index: int) -> float:
+        return self._at(index, current().root["frame"].value() if self._curves else 0.0)
+
+    def _at(self, index: int, frame: float) -> float:
+        """Linear between keys: Nuke's own curves are smooth, keys are where both agree."""
+        keys = self._curves.get(index)
+        if not keys:
+            return self._values[index]
+        frames = sorted(keys)
+        after = [key for key in frames if key >= frame]
+        before = [key for key in frames if key <= frame]
+        if not after or not before:
+            return keys[frames[-1] if not after else frames[0]]
+        left, right = before[-1], after[0]
+        share = (frame - left) / (right - left) if right > left else 0.0
+        return keys[left] * (1 - share) + keys[right] * share
+
+    def _text(self) -> str:
+        parts = [self._part(index) for index in range(len(self._values))]
+        if len(parts) == 1:
+            return "{" + parts[0] + "}" if parts[0].startswith("{") else parts[0]
+        return "{" + " ".join(parts) + "}"
+
+    def _part(self, index: int) -> str:
+        if index in self._expressions:
+            return "{" + self._expressions[index] + "}"
+        if index in self._curves:
+            keys = sorted(self._curves[index].items())
+            listed = " ".join(f"x{number_text(frame)} {number_text(value)}" for frame, value in keys)
+            return "{curve " + listed + "}"
+        return number_text(self._values[index])
+
+    def _parse(self, script: str) -> None:
+        text = script.strip()
+        parts = words(text)
+        if len(parts) == 1 and text.startswith("{"):
+            # `{{curve ...}}` or `{1 2}`: the braces around the whole.
+            text = parts[0].strip()
+            parts = words(text)
+        braced = [part for part in re.findall(r"\{[^{}]*\}|[^\s{}]+", text)] if "{" in text else parts
+        if text.startswith("curve"):
+            braced = ["{" + text + "}"]
+        self._curves.clear()
+        self._expressions.clear()
+        if len(braced) == 1:
+            braced = braced * len(self._values)
+        for index, part in enumerate(braced[: len(self._values)]):
+            self._parse_part(index, part)
+
+    def _parse_part(self, index: int, part: str) -> None:
+        inner = part[1:-1] if part.startswith("{") else part
+        if not inner.startswith("curve"):
+            try:
+                self._values[index] = {"true": 1.0, "false": 0.0}.get(inner) or float(
+                    {"true": "1", "false": "0"}.get(inner, inner)
+                )
+            except ValueError:
+                self._expressions[index] = inner
+            return
+        frame, keys = 0.0, {}
+        for token in inner.split()[1:]:
+            if token.startswith("x"):
+                frame = float(token[1:])
+            elif re.match(r"[-+.\d]", token):
+                keys[frame] = float(token)
+                frame += 1
+        self._curves[index] = keys
+
+    def _state(self) -> Any:
+        curves = {index: dict(keys) for index, keys in self._curves.items()}
+        return list(self._values), curves, dict(self._expressions)
+
+    def _restore(self, state: Any) -> None:
+        self._values, self._curves, self._expressions = state
+
+
+class Double_Knob(Array_Knob):
+    """A number."""
+
+    __slots__ = ()
+
+
+class Int_Knob(Array_Knob):
+    """A whole number."""
+
+    __slots__ = ()
+
+    def value(self) -> int:
+        return int(self._read_all())
+
+    def setValue(self, val: Any) -> bool:
+        return super().setValue(int(val))
+
+
+class Boolean_Knob(Array_Knob):
+    """A checkbox."""
+
+    __slots__ = ()
+
+    def value(self) -> bool:
+        return bool(self._read_all())
+
+    def setValue(self, b: Any) -> bool:
+        return super().setValue(bool(b))
+
+    def _text(self) -> str:
+        return super()._text() if self._curves or self._expressions else ("true" if self.value() else "false")
+
+
+class Disable_Knob(Boolean_Knob):
+    """The checkbox that takes a node out."""
+
+    __slots__ = ()
+
+
+class XY_Knob(Array_Knob):
+    """A place."""
+
+    __slots__ = ()
+    _size = 2
+
+    def x(self, oc: Any = None) -> float:
+        return self._read(0)
+
+    def y(self, oc: Any = None) -> float:
+        return self._read(1)
+
+
+class WH_Knob(Array_Knob):
+    """A size; one number where both are alike."""
+
+    __slots__ = ()
+    _size = 2
+
+    def _read_all(self) -> Any:
+        values = super()._read_all()
+        return values[0] if values[0] == values[1] else values
+
+
+class Color_Knob(Array_Knob):
+    """Red, green, blue."""
+
+    __slots__ = ()
+    _size = 3
+
+
+class AColor_Knob(Color_Knob):
+    """Red, green, blue, alpha; one number where all are alike."""
+
+    __slots__ = ()
+    _size = 4
+
+    def _read_all(self) -> Any:
+        values = super()._read_all()
+        return values[0] if len(set(values)) == 1 else values
+
+
+class Unsigned_Knob(Array_Knob):
+    """A whole number from 0 on."""
+
+    __slots__ = ()
+
+    def value(self) -> Any:
+        return int(self._read_all())
+
+    def setValue(self, val: Any) -> bool:
+        return super().setValue(val)
+
+
+class Enumeration_Knob(Unsigned_Knob):
+    """One of several texts."""
+
+    __slots__ = ("_choices",)
+
+    def __init__(self, name: str, label: str | None = None, items: Any = (), /) -> None:
+        super().__init__(name, label)
+        self._choices = list(items)
+
+    def values(self) -> list[str]:
+        return list(self._choices)
+
+    def setValues(self, items: Any, /) -> None:
+        self._choices = list(items)
+
+    def numValues(self) -> int:
+        return len(self._choices)
+
+    def enumName(self, n: int) -> str:
+        return self._choices[n]
+
+    def value(self) -> str:
+        return self._choices[int(self._values[0])] if self._choices else ""
+
+    def getValue(self, /) -> float:
+        return self._values[0]
+
+    def setValue(self, val: Any, /) -> bool:
+        self._note()
+        if isinstance(val, str):
+            if val not in self._choices:
+                raise FakeNukeError(f"{self._name!r} has no choice {val!r}; it has {self._choices}.")
+            val = self._choices.index(val)
+        self._values[0] = float(val)
+        return True
+
+    def _text(self) -> str:
+        return self.value()
+
+    def _parse(self, script: str) -> None:
+        if script in self._choices:
+            self._values[0] = float(self._choices.index(script))
+        elif script.isdigit() and int(script) < len(self._choices):
+            self._values[0] = float(script)
+        else:
+            raise FakeNukeError(f"{self._name!r} has no choice {script!r}; it has {self._choices}.")
+
+
+class Pulldown_Knob(Enumeration_Knob):
+    """One of several texts, in a menu."""
+
+    __slots__ = ()
+
+
+class Channel_Knob(Knob):
+    """A set of channels, by the name of their layer."""
+
+    __slots__ = ("_channels",)
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        super().__init__(name, label)
+        self._channels = "rgb"
+
+    def value(self) -> str:
+        return self._channels
+
+    def setValue(self, name: str) -> None:
+        self._note()
+        self._channels = name
+
+    def _text(self) -> str:
+        return self._channels
+
+    def _parse(self, script: str) -> None:
+        self._channels = script
+
+    def _state(self) -> Any:
+        return self._channels
+
+    def _restore(self, state: Any) -> None:
+        self._channels = state
+
+
+class ChannelMask_Knob(Channel_Knob):
+    """Channels of several layers."""
+
+    __slots__ = ()
+
+
+class Format_Knob(Knob):
+    """A picture format."""
+
+    __slots__ = ("_format",)
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        super().__init__(name, label)
+        self._format: Any = None
+
+    def value(self, /) -> Any:
+        return self._format
+
+    def setValue(self, value: Any, /) -> None:
+        self._note()
+        self._format = value
+
+    def _text(self) -> str:
+        return self._format._text() if self._format else ""
+
+    def _parse(self, script: str) -> None:
+        from nuke import _nodes
+
+        self._format = _nodes.Format._parsed(script)
+
+    def _state(self) -> Any:
+        return self._format
+
+    def _restore(self, state: Any) -> None:
+        self._format = state
+
+
+class ScriptedKnob(Knob):
+    """A knob of a class that Nuke does not name in its module (curves, tracks): only its text is here."""
+
+    __slots__ = ("_script",)
+
+    def __init__(self, name: str, label: str | None = None, /) -> None:
+        super().__init__(name, label)
+        self._script = ""
+
+    def _text(self) -> str:
+        return self._script
+
+    def _parse(self, script: str) -> None:
+        self._script = script
+
+    def _state(self) -> Any:
+        return self._script
+
+    def _restore(self, state: Any) -> None:
+        self._script = state
+
+
+USER_KNOBS: dict[int, type[Knob]] = {
+    1: String_Knob,
+    2: File_Knob,
+    3: Int_Knob,
+    4: Enumeration_Knob,
+    6: Boolean_Knob,
+    7: Double_Knob,
+    12: XY_Knob,
+    18: Color_Knob,
+    19: AColor_Knob,
+    20: Tab_Knob,
+    22: PyScript_Knob,
+    26: Text_Knob,
+    43: Multiline_Eval_String_Knob,
+}
+"""The numbers that `addUserKnob` has for classes."""
