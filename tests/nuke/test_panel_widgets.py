@@ -91,6 +91,20 @@ def test_a_name_is_edited(shown: tuple[Stage, InvePanel]) -> None:
     assert not panel.problem.isVisible()
 
 
+def test_what_the_daemon_lost_can_be_put_back(shown: tuple[Stage, InvePanel]) -> None:
+    made, panel = shown
+    document = made.shots.documents["a"]
+    assert not panel.layers.buttons["Restore"].isVisible()
+    document.reconnected()
+    document.merged({"layers": []}, 1)
+    made.shots.revision += 1
+    panel.look()
+    assert names(panel) == []
+    panel.layers.buttons["Restore"].click()
+    assert names(panel) == ["top", "middle", "low"]
+    assert not panel.layers.buttons["Restore"].isVisible()
+
+
 def test_the_connection_and_the_shots_are_shown(shown: tuple[Stage, InvePanel]) -> None:
     made, panel = shown
     assert panel.connection.button.text() == "Connect"

@@ -47,6 +47,7 @@ class LayerSection(QtWidgets.QWidget):
             "Delete": self._button("Delete", "Remove the layer and what is in it", self._delete),
             "Undo": self._button("Undo", "Take back the last step on the edits", model.undo),
             "Redo": self._button("Redo", "Bring back what Undo took", model.redo),
+            "Restore": self._button("Restore", "Put back the edits that the daemon has lost", model.restore),
         }
         self._lay_out()
         self.list.selectionModel().currentChanged.connect(self._choose)
@@ -65,6 +66,7 @@ class LayerSection(QtWidgets.QWidget):
         if row >= 0:
             self.list.setCurrentIndex(self.rows.index(row, 0))
         self._show_chosen()
+        self.buttons["Restore"].setVisible(view.is_lost)
         for name in ("Undo", "Redo"):
             self.buttons[name].setEnabled(bool(view.shot))
 

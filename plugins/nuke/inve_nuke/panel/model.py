@@ -123,6 +123,10 @@ class PanelModel:
         """Bring back what Undo took."""
         self._step(lambda document: document.redo())
 
+    def restore(self) -> None:
+        """Put the edits of this script in the place of what the daemon has."""
+        self._step(lambda document: document.restore())
+
     def _step(self, step: Callable[[EditDocument], Any]) -> None:
         self._try(lambda: self._shots.change(self._shots.current, step))
 

@@ -105,12 +105,14 @@ class LayersView:
         rows: one a layer.
         waiting: how many steps the daemon has not confirmed.
         held: why nothing is sent; "" where nothing stands in the way.
+        is_lost: whether the daemon has lost edits that this script still has.
     """
 
     shot: str = ""
     rows: tuple[LayerRow, ...] = ()
     waiting: int = 0
     held: str = ""
+    is_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,4 +194,6 @@ def _layers(shots: Shots) -> LayersView:
     document = shots.document(shots.current) if shots.current else None
     if document is None:
         return LayersView()
-    return LayersView(document.shot, tuple(document.rows()), document.waiting, document.held)
+    return LayersView(
+        document.shot, tuple(document.rows()), document.waiting, document.held, bool(document.lost)
+    )
