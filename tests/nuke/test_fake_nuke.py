@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 import pytest
 
 from stage import FakeNukeError, Stage
@@ -141,7 +141,7 @@ def test_a_script_comes_back_as_it_was_saved(nuke: ModuleType, tmp_path: Path) -
     grade = nuke.nodes.Grade(inputs=[read])
     grade["multiply"].setValue([1, 2, 3.5, 1])
     pin = nuke.nodes.CornerPin2D(inputs=[grade])
-    pin["to1"].setValueAt(10.25, 1001, 0)
+    pin["to1"].fromScript("{curve x1001 10.25} 0")
     pin["to1"].setValueAt(12.5, 1005, 0)
     pin["to2"].setExpression("frame*2", 1)
     with nuke.nodes.Group(name="Box", inputs=[]) as group:

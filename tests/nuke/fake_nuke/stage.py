@@ -1,7 +1,7 @@
 """What a test does to the fake Nuke from outside: nothing of this is in Nuke, so no plugin can reach for it.
 
-One stage is one session: its script, selection, undo list, callbacks, the calls that wait for the main thread,
-and what was shown to the artist.
+One stage is one session: its script, selection, undo list, callbacks, the calls that wait for the main
+thread, and what was shown to the artist.
 """
 
 from __future__ import annotations

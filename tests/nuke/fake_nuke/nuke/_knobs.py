@@ -343,7 +343,10 @@ class Array_Knob(Knob):
         self._note()
         indices = [index] if index >= 0 else range(len(self._values))
         for number in indices:
-            self._curves.setdefault(number, {})[float(frame)] = float(val)
+            if number in self._curves:
+                self._curves[number][float(frame)] = float(val)
+            else:
+                self._values[number] = float(val)
         return True
 
     def setAnimated(self, index: int = -1, /) -> bool:
@@ -425,7 +428,7 @@ class Array_Knob(Knob):
             # `{{curve ...}}` or `{1 2}`: the braces around the whole.
             text = parts[0].strip()
             parts = words(text)
-        braced = [part for part in re.findall(r"\{[^{}]*\}|[^\s{}]+", text)] if "{" in text else parts
+        braced = re.findall(r"\{[^{}]*\}|[^\s{}]+", text) if "{" in text else parts
         if text.startswith("curve"):
             braced = ["{" + text + "}"]
         self._curves.clear()

@@ -151,8 +151,7 @@ def execute(target: Any, start: int, end: int, incr: int) -> None:
     if node is None or node.Class() != "Write":
         raise RuntimeError(f"{target!r} is no Write node")
     _events.fire("beforeRender", node)
-    written = 0
-    for frame in range(int(start), int(end) + 1, int(incr)):
+    for written, frame in enumerate(range(int(start), int(end) + 1, int(incr))):
         if stage.cancel_after is not None and written >= stage.cancel_after:
             raise RuntimeError("Cancelled")
         before = int(stage.root["frame"].value())
@@ -163,7 +162,6 @@ def execute(target: Any, start: int, end: int, incr: int) -> None:
         finally:
             stage.root["frame"]._values[0] = before
         stage.rendered.append((path, frame))
-        written += 1
         _events.fire("afterFrameRender", node)
     _events.fire("afterRender", node)
 

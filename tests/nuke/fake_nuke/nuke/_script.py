@@ -25,8 +25,8 @@ def _write_nodes(lines: list[str], nodes: list[Any], indent: str) -> None:
     written: dict[int, str] = {}
     for node in _ordered(nodes):
         below = [node.input(index) for index in range(node.inputs())]
-        for other in reversed(below):
-            lines.append(f"{indent}push " + (f"${written[id(other)]}" if id(other) in written else "0"))
+        names = (f"${written[id(other)]}" if id(other) in written else "0" for other in reversed(below))
+        lines += [f"{indent}push {name}" for name in names]
         lines.append(f"{indent}{node.Class()} {{")
         lines.append(f"{indent} inputs {len(below)}")
         lines += [f"{indent}{line}" for line in _knob_lines(node)]
