@@ -1,8 +1,8 @@
 """Nuke, in our terms: the only file that imports `nuke` and `nukescripts`.
 
 What is used of Nuke's API is documented (pythondevguide, types-nuke); nothing of it was run in a licensed
-Nuke, see README.md. No class of Nuke's is subclassed or asked for its type: Nuke 17 has others than 16. All methods
-belong to the main thread, except `in_main_thread`, `in_main_thread_with_result` and `log`.
+Nuke, see README.md. No class of Nuke's is subclassed or asked for its type: Nuke 17 has others than 16. All
+methods belong to the main thread, except `in_main_thread`, `in_main_thread_with_result` and `log`.
 """
 
 from __future__ import annotations
@@ -308,6 +308,12 @@ class NukeHost:
         """Set several knobs, in order."""
         for name, value in values.items():
             self.set_value(node, name, value)
+
+    def set_choices(self, node: HostNode, name: str, choices: Sequence[str]) -> None:
+        """What an enumeration offers; the first is chosen then."""
+        knob = self._knob(node, name)
+        knob.setValues(list(choices))
+        knob.setValue(0)
 
     def set_script(self, node: HostNode, name: str, text: str) -> None:
         """Set a knob from a text as a script has it."""

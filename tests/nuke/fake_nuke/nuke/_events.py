@@ -66,6 +66,14 @@ _knob: list[Any] = []
 def fire(kind: str, node: Any = None, knob: Any = None) -> None:
     """Run the callbacks of a kind for a node, with `thisNode` and `thisKnob` set."""
     stage = current()
+    own = node._knobs_.get(kind) if node is not None else None
+    if own is not None and own.value() and (kind != "knobChanged" or node.shown()):
+        _knob.append(knob)
+        try:
+            with stage.running_for(node):
+                run_python(own.value())
+        finally:
+            _knob.pop()
     for call, args, kwargs, class_name, only in list(_listed(kind)):
         if (only is not None and only is not node) or class_name not in (
             "*",

@@ -303,7 +303,7 @@ class Tab_Knob(Knob):
 class Array_Knob(Knob):
     """Numbers, each with keys or an expression of its own."""
 
-    __slots__ = ("_curves", "_expressions", "_values")
+    __slots__ = ("_curves", "_expressions", "_held", "_values")
     _size = 1
 
     def __init__(self, name: str, label: str | None = None, /) -> None:
@@ -311,6 +311,8 @@ class Array_Knob(Knob):
         self._values = [0.0] * self._size
         self._curves: dict[int, dict[float, float]] = {}
         self._expressions: dict[int, str] = {}
+        # The keys whose value holds up to the next one.
+        self._held: dict[int, set[float]] = {}
 
     def arraySize(self, /) -> int:
         return len(self._values)
@@ -394,6 +396,8 @@ class Array_Knob(Knob):
 
     def _at(self, index: int, frame: float) -> float:
         """Linear between keys: Nuke's own curves are smooth, keys are where both agree."""
+        if index in self._expressions:
+            return self._evaluated(self._expressions[index], frame)
         keys = self._curves.get(index)
         if not keys:
             return self._values[index]
@@ -403,8 +407,25 @@ class Array_Knob(Knob):
         if not after or not before:
             return keys[frames[-1] if not after else frames[0]]
         left, right = before[-1], after[0]
-        share = (frame - left) / (right - left) if right > left else 0.0
+        is_held = right == left or left in self._held.get(index, ())
+        share = 0.0 if is_held else (frame - left) / (right - left)
         return keys[left] * (1 - share) + keys[right] * share
+
+    def _evaluated(self, expression: str, frame: float) -> float:
+        """Products of numbers, `frame` and other knobs; more is not known here."""
+        product = 1.0
+        for factor in expression.split("*"):
+            holder, _, name = factor.rpartition(".")
+            if name == "frame" and not holder:
+                product *= frame
+            elif holder == "parent":
+                knob = self._node._parent[name]
+                product *= knob._values[0] if isinstance(knob, Enumeration_Knob) else knob.getValueAt(frame)
+            elif factor.replace(".", "", 1).isdigit():
+                product *= float(factor)
+            else:
+                raise FakeNukeError(f"the expression {expression!r} is not known here; teach _knobs.py.")
+        return product
 
     def _text(self) -> str:
         parts = [self._part(index) for index in range(len(self._values))]
@@ -416,8 +437,11 @@ class Array_Knob(Knob):
         if index in self._expressions:
             return "{" + self._expressions[index] + "}"
         if index in self._curves:
-            keys = sorted(self._curves[index].items())
-            listed = " ".join(f"x{number_text(frame)} {number_text(value)}" for frame, value in keys)
+            held = self._held.get(index, set())
+            listed = " ".join(
+                f"{'K ' if frame in held else ''}x{number_text(frame)} {number_text(value)}"
+                for frame, value in sorted(self._curves[index].items())
+            )
             return "{curve " + listed + "}"
         return number_text(self._values[index])
 
@@ -448,21 +472,25 @@ class Array_Knob(Knob):
             except ValueError:
                 self._expressions[index] = inner
             return
-        frame, keys = 0.0, {}
+        frame, keys, held, holds = 0.0, {}, set(), False
         for token in inner.split()[1:]:
-            if token.startswith("x"):
+            if token in ("K", "C", "L"):
+                holds = token == "K"
+            elif token.startswith("x"):
                 frame = float(token[1:])
             elif re.match(r"[-+.\d]", token):
                 keys[frame] = float(token)
+                if holds:
+                    held.add(frame)
                 frame += 1
-        self._curves[index] = keys
+        self._curves[index], self._held[index] = keys, held
 
     def _state(self) -> Any:
         curves = {index: dict(keys) for index, keys in self._curves.items()}
-        return list(self._values), curves, dict(self._expressions)
+        return list(self._values), curves, dict(self._expressions), dict(self._held)
 
     def _restore(self, state: Any) -> None:
-        self._values, self._curves, self._expressions = state
+        self._values, self._curves, self._expressions, self._held = state
 
 
 class Double_Knob(Array_Knob):

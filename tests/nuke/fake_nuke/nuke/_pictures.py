@@ -19,7 +19,6 @@ _PASSING = {
     "Tracker4",
     "Remove",
     "TimeOffset",
-    "Shuffle",
     "Merge2",
     "Write",
 }
@@ -45,7 +44,7 @@ class Picture:
     channels: dict[str, Any]
 
 
-def _below(node: Any) -> Any:
+def _below(node: Any, frame: int | None = None) -> Any:
     """The node that this one's picture comes from, if it has none of its own."""
     if node._class == "Input":
         group = node._parent
@@ -53,7 +52,8 @@ def _below(node: Any) -> Any:
     if node._class == "Group":
         return next((inner for inner in node._children if inner._class == "Output"), None)
     if node._class == "Switch":
-        return node.input(int(node["which"].value()))
+        at = current().root["frame"].value() if frame is None else frame
+        return node.input(int(node["which"].getValueAt(at)))
     return node.input(0)
 
 
@@ -127,7 +127,7 @@ def picture_of(node: Any, frame: int) -> Picture:
         return Picture(made, (0, 0, made.width(), made.height()), channels)
     if node._class == "TimeOffset":
         return picture_of(node.input(0), frame - int(node["time_offset"].value()))
-    below = picture_of(_below(node), frame)
+    below = picture_of(_below(node, frame), frame)
     if node._class == "Grade":
         gain = node["multiply"]
         for index, name in enumerate(list(_LONG.values())[:3]):
@@ -138,9 +138,22 @@ def picture_of(node: Any, frame: int) -> Picture:
         shape = next(iter(below.channels.values())).shape
         below.channels.update({name: np.full(shape, value, np.float32) for name, value in VECTORS.items()})
         return below
+    if node._class == "Shuffle":
+        return _shuffled(node, below)
     if node._class in _PASSING or node._class in ("Input", "Group", "Switch"):
         return below
     raise FakeNukeError(f"the fake cannot render a {node._class}; teach _pictures.py.")
+
+
+def _shuffled(node: Any, below: Picture) -> Picture:
+    """The channels of a layer in the places of red, green, blue, alpha."""
+    layer = node["in"].value()
+    if layer != "rgba":
+        found = [name for name in below.channels if name.startswith(f"{layer}.")]
+        if not found:
+            raise RuntimeError(f"{node.name()}: no layer {layer!r}")
+        below.channels = {ours: below.channels[name] for ours, name in zip(_LONG.values(), found)}
+    return below
 
 
 def execute(target: Any, start: int, end: int, incr: int) -> None:

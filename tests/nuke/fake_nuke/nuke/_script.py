@@ -238,6 +238,8 @@ def paste(path: str) -> Any:
     with open(path, encoding="utf-8") as file:
         text = file.read()
     chosen = current().selected[-1] if current().selected else None
+    if chosen is not None and chosen.parent() is not current().groups[-1]:
+        chosen = None
     current().selected.clear()
     made = read(text, current().groups[-1], beneath=chosen)
     for node in made:
