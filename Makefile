@@ -16,8 +16,10 @@ OUT    ?= demo
 PRESET ?= preview
 DEVICE ?= auto
 
-# make test ARGS="-k coordinates"
+# make test ARGS="-k coordinates" JOBS=1
 ARGS   ?=
+# How many test files run beside one another.
+JOBS   ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-blender plugins lint format clean
@@ -42,14 +44,14 @@ demo: setup  ## from nothing to an edited clip, with the errors measured; FRAMES
 
 test: setup  ## every test that this machine can run, the Blender add-on's in 4.5
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.5 || echo "blender: its tests are skipped"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-blender: setup  ## the Blender add-on's tests in Blender 4.2, 4.5 and 5.0; screenshots of a window in build/screenshots
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.2 4.5 5.0
 	@mkdir -p build/screenshots
 	INVE_SCREENSHOTS="$(CURDIR)/build/screenshots" INVE_BLENDER="4.2 4.5 5.0" $(BIN)/python -m pytest tests/blender $(ARGS)
 
-plugins: setup  ## dist/inve_blender-<version>.zip for Blender 4.2 and newer, and -legacy.zip for 3.4 to 4.1
+plugins: setup  ## dist/: the zips for Nuke, for Blender 4.2 and newer, and for Blender 3.4 to 4.1 (-legacy)
 	@$(BIN)/python tools/build_plugins.py
 
 lint: setup  ## style, types, the arrows between packages, and what must never be called

@@ -6,6 +6,8 @@ tools/blender_env.sh has put them.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,14 +36,26 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "plugins" / "blend
 sys.modules.setdefault("inve_blender", package)
 
 
-@pytest.fixture(scope="session")
-def built_zip() -> Path:
-    """The extension's zip, built from the sources as they are."""
+def build() -> None:
     command = [sys.executable, str(ROOT / "tools" / "build_plugins.py")]
     built = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if "pip found no wheel" in built.stderr:
         pytest.skip(f"the add-on's wheels cannot be had: {built.stderr.strip().splitlines()[-1]}")
     assert built.returncode == 0, built.stderr
+
+
+@pytest.fixture(scope="session")
+def built_zip() -> Path:
+    """The extension's zip, built from the sources as they are: once in a run, whose processes share it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build" / "built_in_run", "a+") as stamp:
+        fcntl.flock(stamp, fcntl.LOCK_EX)
+        stamp.seek(0)
+        if not run or stamp.read() != run:
+            build()
+            stamp.truncate(0)
+            stamp.write(run)
     (path,) = (path for path in (ROOT / "dist").glob("inve_blender-*.zip") if "legacy" not in path.name)
     return path
 
