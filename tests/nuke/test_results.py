@@ -49,8 +49,8 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.session = LocalSession()
-        self.told: list[tuple[str, Result]] = []
-        self.results = Results(self.session, lambda key, result: self.told.append((key, result)))  # type: ignore[arg-type]
+        self.told: list[tuple[str, Result, frozenset[int]]] = []
+        self.results = Results(self.session, lambda *told: self.told.append(told))  # type: ignore[arg-type]
         self.run = Run("plate", str(folder), (1001, 1002, 1003), 1001)
         self.folder = folder
 
@@ -89,7 +89,7 @@ def test_frames_come_one_by_one_under_one_pattern(bench: Bench) -> None:
     bench.arrive(1003, "three", 1)
     assert bench.show() == first
     assert bench.frames(first) == {1001: "one", 1003: "three"}
-    assert bench.told == [("a", first), ("a", first)]
+    assert bench.told == [("a", first, {1001}), ("a", first, {1001, 1003})]
 
 
 def test_other_edits_are_another_version_in_which_old_frames_stand_in(bench: Bench) -> None:
@@ -142,7 +142,20 @@ def test_a_script_that_is_opened_goes_on_from_its_version(bench: Bench) -> None:
     later.arrive(1002, "1002 now", 5)
     shown = later.show()
     assert later.frames(shown) == {1001: "1001 then", 1002: "1002 now", 1003: "1003 then"}
+    assert later.told == [("a", shown, {1001, 1002, 1003})]
     assert later.frames(saved) == {frame: f"{frame} then" for frame in (1001, 1002, 1003)}
+
+
+def test_the_same_edits_go_into_the_version_that_a_script_was_opened_with(bench: Bench) -> None:
+    for frame in (1001, 1003):
+        bench.arrive(frame, f"{frame} then", 4)
+    saved = bench.show()
+    later = Bench(bench.folder)
+    later.results.adopt("a", saved)
+    later.arrive(1003, "1003 now", 4)
+    assert later.show() == saved
+    assert later.frames(saved) == {1001: "1001 then", 1003: "1003 now"}
+    assert later.told == [("a", saved, {1001, 1003})]
 
 
 def test_a_version_that_another_script_has_is_not_written_over(bench: Bench) -> None:

@@ -167,11 +167,14 @@ class EditDocument(SyncedLayers):
         else:
             self.pending.append(Step("redo", "Redo"))
 
-    def _do(self, label: str, kind: str = "patch_edits", **fields: Any) -> None:
-        step = Step(kind, label, **fields)
+    def do(self, step: Step) -> None:
+        """Do a step that was made elsewhere, from the layers as they are here."""
         self._shown = apply(self.layers, step)
         self.pending.append(step)
         self._undone = []
+
+    def _do(self, label: str, kind: str = "patch_edits", **fields: Any) -> None:
+        self.do(Step(kind, label, **fields))
 
     def _find(self, one: str) -> tuple[Layer, Edit]:
         for layer in self.layers:

@@ -1,4 +1,4 @@
-"""The one timer: in Nuke's window it pumps the session; in terminal mode scripts call `session.pump()` themselves.
+"""The one timer: in Nuke's window it pumps the session; in terminal mode scripts call `session.pump()`.
 
 Nothing happens when this is imported. Not run in Nuke: that its event loop runs Qt's timers while a viewer
 renders is as others do it, and untried.

@@ -11,8 +11,9 @@ All of the work on files is done on the I/O thread.
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -79,11 +80,22 @@ class Result:
 
 
 @dataclass(frozen=True)
-class PlaceFrames(Request["Result | None"]):
-    """Put files under the names of a version; None where one could not be replaced, because it is in use.
+class Placed:
+    """What has come under a version's names, for which frames; not `is_whole` where one was in use."""
+
+    result: Result
+    frames: frozenset[int]
+    is_whole: bool
+
+
+@dataclass(frozen=True)
+class PlaceFrames(Request[Placed]):
+    """Put files under the names of a version; its frames are told, all of them or those that were put.
 
     Attributes:
-        result: the version; a new one gets the first number that no file in the folder has.
+        result: the version.
+        is_new: whether it gets the first number that no file in the folder has.
+        tell_all: whether all frames are told that it has by then.
         files: frame -> path of its file.
         before: the version whose frames stand in for those that are not there; None takes none.
         frames: that the version is to have.
@@ -92,20 +104,22 @@ class PlaceFrames(Request["Result | None"]):
     kind: ClassVar[str] = LOCAL
     result: Result
     is_new: bool
+    tell_all: bool
     files: Mapping[int, str]
     before: Result | None = None
     frames: tuple[int, ...] = ()
 
-    def read(self, reply: Reply) -> Result | None:
+    def read(self, reply: Reply) -> Placed:
         """Place them, each whole or not at all."""
         os.makedirs(self.result.folder, exist_ok=True)
         result = replace(self.result, version=_free_version(self.result)) if self.is_new else self.result
-        placed = [_place(path, result.pattern % frame) for frame, path in self.files.items()]
+        placed = {frame for frame, path in self.files.items() if _place(path, result.pattern % frame)}
         if self.before is not None:
             for frame in self.frames:
                 if frame not in self.files:
                     _place(self.before.pattern % frame, result.pattern % frame)
-        return result if all(placed) else None
+        there = _frames_there(result) if self.tell_all else placed
+        return Placed(result, frozenset(there), placed == self.files.keys())
 
 
 @dataclass(frozen=True)
@@ -123,9 +137,17 @@ class RemoveVersion(Request[int]):
 
 @dataclass
 class _Shown:
-    """How a node's result stands; `must_renew` after a file could not be replaced."""
+    """How a node's result stands.
+
+    Attributes:
+        result: what is shown.
+        frames: that it has; None where that is not known, because a script was opened with it.
+        busy: whether files are being placed.
+        must_renew: whether a file could not be replaced.
+    """
 
     result: Result | None = None
+    frames: frozenset[int] | None = None
     busy: bool = False
     must_renew: bool = False
 
@@ -135,10 +157,11 @@ class Results:
 
     Args:
         session: whose I/O thread does the work.
-        shown: called with a node's key and its result, once there is something new under its pattern.
+        shown: called with a node's key, its result and the frames that this has, once there is something new
+            under its pattern.
     """
 
-    def __init__(self, session: Session, shown: Callable[[str, Result], None]) -> None:
+    def __init__(self, session: Session, shown: Callable[[str, Result, frozenset[int]], None]) -> None:
         self._session, self._tell = session, shown
         self._nodes: dict[str, _Shown] = {}
         self._kept: set[str] = set()
@@ -147,6 +170,10 @@ class Results:
         """What a node shows."""
         state = self._nodes.get(key)
         return None if state is None else state.result
+
+    def is_busy(self, key: str) -> bool:
+        """Whether files are being placed for a node."""
+        return key in self._nodes and self._nodes[key].busy
 
     def adopt(self, key: str, result: Result) -> None:
         """Know a result that a script has, which is never removed."""
@@ -184,19 +211,23 @@ class Results:
         request = PlaceFrames(
             result,
             is_new,
+            is_new or state.frames is None,
             {frame: os.path.join(file.folder, file.name) for frame, file in placed.items()},
             before if is_new else None,
             run.frames,
         )
 
-        def done(placed: Result | None) -> None:
-            state.busy, state.must_renew = False, placed is None
-            if placed is None:
+        def done(placed: Placed) -> None:
+            state.busy, state.must_renew = False, not placed.is_whole
+            if not placed.is_whole:
                 run.unshown, run.news = True, None
                 return
-            state.result = placed
+            state.result = placed.result
+            state.frames = (
+                placed.frames if request.tell_all else (state.frames or frozenset()) | placed.frames
+            )
             if self._nodes.get(key) is state:
-                self._tell(key, placed)
+                self._tell(key, placed.result, state.frames)
                 if is_new and before is not None:
                     self._remove(before)
 
@@ -234,13 +265,20 @@ def _next(before: Result | None, run: Run, news: set[int], must_renew: bool) -> 
 
 
 def _free_version(result: Result) -> int:
-    start = f"{result.shot}.v"
-    numbers = [
-        int(name[len(start) :].split(".", 1)[0])
-        for name in os.listdir(result.folder)
-        if name.startswith(start) and name[len(start) :].split(".", 1)[0].isdigit()
-    ]
-    return max(numbers, default=0) + 1
+    return max((version for version, _ in _files(result)), default=0) + 1
+
+
+def _frames_there(result: Result) -> set[int]:
+    return {frame for version, frame in _files(result) if version == result.version}
+
+
+def _files(result: Result) -> Iterator[tuple[int, int]]:
+    """Version and frame of each file of a result's shot."""
+    name = re.compile(re.escape(result.shot) + r"\.v(\d+)\.(-?\d+)\.exr")
+    for file in os.listdir(result.folder):
+        found = name.fullmatch(file)
+        if found is not None:
+            yield int(found[1]), int(found[2])
 
 
 def _place(path: str, target: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from . import style
@@ -202,6 +203,6 @@ class JobSection(QtWidgets.QWidget):
             row.deleteLater()
         for job in jobs:
             if job.key not in self.rows:
-                self.rows[job.key] = _JobRow(lambda key=job.key: self._cancelled(key))
+                self.rows[job.key] = _JobRow(functools.partial(self._cancelled, job.key))
                 self._layout.addWidget(self.rows[job.key])
             self.rows[job.key].show_view(job)
