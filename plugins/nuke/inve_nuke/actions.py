@@ -109,7 +109,7 @@ def send_edits(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     wait.until(lambda: document.revision is not None, "Fetching the edits")
     made = roto_steps.steps(document.layers, painted.layers, painting.owner_of(node.key))
     for step in made:
-        document.do(step)
+        document.perform(step)
     live.send(document)
     count = sum(len(layer.edits) for layer in painted.layers)
     live.log.say(f"{node.name}: {count} edits painted, {painting.said(made)}.")

@@ -309,6 +309,14 @@ class NukeHost:
         for name, value in values.items():
             self.set_value(node, name, value)
 
+    def choose(self, node: HostNode, name: str, wish: str) -> bool:
+        """Set an enumeration where it offers the wish, and leave it where not; gives whether it does."""
+        knob = self._knob(node, name)
+        offers = wish in list(knob.values())
+        if offers:
+            knob.setValue(wish)
+        return offers
+
     def set_choices(self, node: HostNode, name: str, choices: Sequence[str]) -> None:
         """What an enumeration offers; the first is chosen then."""
         knob = self._knob(node, name)

@@ -67,11 +67,13 @@ class Shots:
         self.pump: Pump | None = None
         self._nodes: dict[str, InveNode] = {}
         self._is_stale = True
+        self._layers: dict[str, str] = {}
         self._forget_events = [
             # Looked at with the next pump: what is deleted still is there while that is told.
             host.listen("node created", self._changed_script, "Group"),
             host.listen("node deleted", self._changed_script, "Group"),
             host.listen("script opened", self._changed_script),
+            host.listen("knob changed", self._changed_knob, "Group"),
             host.listen("script saved", lambda _, __: self.store()),
             host.listen("script closed", lambda _, __: self.close_script()),
         ]
@@ -171,6 +173,17 @@ class Shots:
     def _changed_script(self, _: HostNode, __: str) -> None:
         self._is_stale = True
 
+    def _changed_knob(self, host_node: HostNode, knob: str) -> None:
+        """The artist has chosen a layer to be shown."""
+        if knob != "inve_layer" or not nodes.is_inve(self.host, host_node):
+            return
+        node = self.of(host_node)
+        layer = str(self.host.value(host_node, knob))
+        # What is set there is told here again.
+        if layer != self._layers.get(node.key):
+            self._layers[node.key] = layer
+            node.show_layer(layer)
+
     # The edits
 
     def document_of(self, node: InveNode) -> EditDocument:
@@ -245,8 +258,12 @@ class Shots:
         if node is None or not node.is_alive:
             return
         with self.host.unrecorded():
+            is_new = node.result.get("version") != result.version
             node.show_result(result.pattern, result.first, result.last, frames)
             node.result = result.to_map()
+            if is_new and node.settings().with_layers:
+                self._layers[key] = ""
+                node.refresh_layers()
         run = self.rendering.runs.get(key)
         if run is not None and run.superseded:
             self.rendering.remove_files(sorted(run.superseded))
@@ -329,6 +346,17 @@ class Shots:
             self.revision += 1
             return True
         return False
+
+    def _follow_frame(self) -> None:
+        """While frames are awaited, the one that the artist looks at by now comes first."""
+        frame = self.host.frame
+        for key, run in list(self.rendering.runs.items()):
+            if run.queue and frame in run.frames and frame != run.current:
+                total = run.total
+                self.rendering.request(
+                    key, run.shot, run.folder, run.frames, frame, run.revision, layers=run.layers
+                )
+                run.total = max(total, run.left)
 
     def _take_in(self, news: News) -> None:
         is_new = isinstance(news, ShotNews) and news.change in ("opened", "model")
