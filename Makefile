@@ -51,7 +51,7 @@ test-blender: setup  ## the Blender add-on's tests in Blender 4.2, 4.5 and 5.0; 
 	@mkdir -p build/screenshots
 	INVE_SCREENSHOTS="$(CURDIR)/build/screenshots" INVE_BLENDER="4.2 4.5 5.0" $(BIN)/python -m pytest tests/blender $(ARGS)
 
-plugins: setup  ## dist/inve_blender-<version>.zip for Blender 4.2 and newer, and -legacy.zip for 3.4 to 4.1
+plugins: setup  ## dist/: the zips for Nuke, for Blender 4.2 and newer, and for Blender 3.4 to 4.1 (-legacy)
 	@$(BIN)/python tools/build_plugins.py
 
 lint: setup  ## style, types, the arrows between packages, and what must never be called

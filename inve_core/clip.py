@@ -14,7 +14,8 @@ import numpy as np
 from inve_core.coordinates import PictureGrid
 from inve_core.errors import MediaError
 from inve_core.media.colour import LUMA, SRGB_CODE_BELOW
-from inve_core.motion.flow import GapFlow, begin_flow, gaps_for
+from inve_core.motion.flow import GapFlow, GivenFlow, begin_flow, gaps_for
+from inve_core.motion.given_flow import at_working_size
 from inve_core.source import ShotSource, open_source
 from inve_core.threads import opencv_threads, thread_pool, usable_cores
 
@@ -87,7 +88,7 @@ def load_clip(
     on_progress: OnProgress | None = None,
     device: str = "cpu",
 ) -> Clip:
-    """Decode a shot at working size and compute its flow, each pair of frames as soon as both are there.
+    """Decode a shot at working size and make its flow, each pair of frames as soon as both are there.
 
     Args:
         working_size: long edge in pixels; a smaller plate is taken as it is.
@@ -131,8 +132,16 @@ def load_clip(
             readings[i].result()
             return cv2.cvtColor(rgb[i], cv2.COLOR_RGB2GRAY), mattes[i]
 
+        def given(i: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+            ahead, behind = source.read_flow(source.frames[i])
+            return (
+                None if ahead is None else at_working_size(ahead, size),
+                None if behind is None else at_working_size(behind, size),
+            )
+
         on_device = device if device.startswith("cuda") else None
-        flow = begin_flow(pool, threads, frames, shape, mattes.shape[1], gaps, on_device)
+        asked: GivenFlow | None = None if source.flow_pattern is None else given
+        flow = begin_flow(pool, threads, frames, shape, mattes.shape[1], gaps, on_device, asked)
         for done, one in enumerate(readings, 1):
             one.result()
             report("reading", done, count)

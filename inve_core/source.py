@@ -1,4 +1,4 @@
-"""Where a shot's pictures come from: its frames, its mattes, and their common size. No torch.
+"""Where a shot's pictures come from: its frames, its mattes, its flow, and their common size. No torch.
 
 Opening a source reads headers only, of every file, so that a missing frame or a wrong size is found before
 anything is learned.
@@ -24,6 +24,9 @@ from inve_core.media.pictures import (
 )
 from inve_core.media.sequences import Sequence as PictureSequence
 from inve_core.media.sequences import find_sequence
+from inve_core.media.vectors import Direction, check_vectors, read_vectors
+
+_DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
 
 
 class FileStamp(NamedTuple):
@@ -61,6 +64,7 @@ class ShotSource:
     height: int
     pixel_aspect: float
     source_type: str
+    flow_pattern: str | None = None
 
     @property
     def video_layers(self) -> tuple[str, ...]:
@@ -68,8 +72,11 @@ class ShotSource:
         return layer_names(len(self.matte_patterns))
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self) | {"frames": list(self.frames), "matte_patterns": list(self.matte_patterns)}
+        """As plain data. Without a flow of its own it is what it was before there were such sources."""
+        values = asdict(self) | {"frames": list(self.frames), "matte_patterns": list(self.matte_patterns)}
+        if self.flow_pattern is None:
+            del values["flow_pattern"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ShotSource":
@@ -81,6 +88,12 @@ class ShotSource:
     def _sequences(self) -> tuple[PictureSequence, ...]:
         span = (self.frames[0], self.frames[-1])
         return tuple(find_sequence(p, span) for p in (self.frames_pattern, *self.matte_patterns))
+
+    @cached_property
+    def _flow(self) -> PictureSequence | None:
+        if self.flow_pattern is None:
+            return None
+        return find_sequence(self.flow_pattern, (self.frames[0], self.frames[-1]))
 
     @cached_property
     def _movies(self) -> dict[str, MovieReader]:
@@ -147,9 +160,33 @@ class ShotSource:
                 mattes.append(read_matte(sequence.paths[sequence.frames.index(frame)]))
         return np.stack(mattes) if mattes else np.zeros((0, self.height, self.width), np.float32)
 
+    def read_flow(self, frame: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The given motion vectors at a frame: to the next frame, and to the last one.
+
+        Returns:
+            Each [height, width, 2] float32, as `media.vectors.read_vectors`; None where there is no such
+            frame.
+
+        Raises:
+            MediaError: a file cannot be read any more, or is of another size than it was.
+        """
+        assert self._flow is not None
+        path = self._flow.paths[self._flow.frames.index(frame)]
+        directions = flow_directions(frame, (self.frames[0], self.frames[-1]))
+        ways = [read_vectors(path, way) if way in directions else None for way in _DIRECTIONS]
+        if any(way is not None and way.shape[:2] != (self.height, self.width) for way in ways):
+            raise MediaError(
+                f"flow {path!r} must be {self.width}x{self.height} like the frames; it was when the shot was "
+                "opened: put it back."
+            )
+        return ways[0], ways[1]
+
 
 def open_source(
-    frames: str, mattes: Sequence[str] = (), frame_range: tuple[int, int] | None = None
+    frames: str,
+    mattes: Sequence[str] = (),
+    frame_range: tuple[int, int] | None = None,
+    flow: str | None = None,
 ) -> ShotSource:
     """Find a shot's pictures and check that they belong together.
 
@@ -157,10 +194,11 @@ def open_source(
         frames: pattern of the plate (see `media.sequences.find_sequence`).
         mattes: a pattern for each foreground layer, front to back.
         frame_range: first and last frame to use; all that exist by default.
+        flow: pattern of motion vectors to learn from in the place of computed flow (see `media.vectors`).
 
     Raises:
-        MediaError: nothing there, a frame missing or unreadable, sizes that differ, mattes that do not
-            match the frames.
+        MediaError: nothing there, a frame missing or unreadable, sizes that differ, mattes or flow that do
+            not match the frames.
     """
     plate = find_sequence(frames, frame_range)
     first = _size_of(plate, 0, frames)
@@ -175,6 +213,8 @@ def open_source(
     span = (plate.frames[0], plate.frames[-1])
     for pattern in mattes:
         _check_mattes(pattern, plate, span, first)
+    if flow is not None:
+        _check_flow(flow, plate, span, first)
     return ShotSource(
         frames_pattern=frames,
         matte_patterns=tuple(mattes),
@@ -183,18 +223,50 @@ def open_source(
         height=first.height,
         pixel_aspect=first.pixel_aspect,
         source_type=first.source_type,
+        flow_pattern=flow,
     )
 
 
-def _check_mattes(pattern: str, plate: PictureSequence, span: tuple[int, int], first: PictureSpec) -> None:
+def _covering(what: str, pattern: str, plate: PictureSequence, span: tuple[int, int]) -> PictureSequence:
+    """What goes with the frames of a plate: `mattes` or `flow`.
+
+    Raises:
+        MediaError: a frame is missing.
+    """
     available = find_sequence(pattern)
     missing = sorted(set(plate.frames) - set(available.frames))
     if missing:
         raise MediaError(
-            f"mattes {pattern} must cover frames {span[0]}-{span[1]}, got "
+            f"{what} {pattern} must cover frames {span[0]}-{span[1]}, got "
             f"{available.frames[0]}-{available.frames[-1]}; add frame {missing[0]} or shorten the range."
         )
-    matte = find_sequence(pattern, span)
+    return find_sequence(pattern, span)
+
+
+def _check_flow(pattern: str, plate: PictureSequence, span: tuple[int, int], first: PictureSpec) -> None:
+    flow = _covering("flow", pattern, plate, span)
+    if flow.kind == "movie":
+        raise MediaError(
+            f"flow {pattern} is a movie; motion vectors are read from EXR files, one for each frame: "
+            "render it as EXR."
+        )
+    for frame, path in zip(flow.frames, flow.paths, strict=True):
+        size = check_vectors(path, flow_directions(frame, span))
+        if size != (first.width, first.height):
+            raise MediaError(
+                f"flow {pattern} must be {first.width}x{first.height} like the frames, got "
+                f"{size[0]}x{size[1]} at frame {frame}; render it at the plate's size."
+            )
+
+
+def flow_directions(frame: int, span: tuple[int, int]) -> tuple[Direction, ...]:
+    """The directions of flow that are of use at a frame: none leads out of the shot."""
+    ahead: tuple[Direction, ...] = ("forward",) if frame < span[1] else ()
+    return (*ahead, "backward") if frame > span[0] else ahead
+
+
+def _check_mattes(pattern: str, plate: PictureSequence, span: tuple[int, int], first: PictureSpec) -> None:
+    matte = _covering("mattes", pattern, plate, span)
     count = 1 if matte.kind == "movie" else len(matte.paths)
     for index in range(count):
         spec = _size_of(matte, index, pattern)

@@ -118,6 +118,7 @@ class Client:
         mattes: Sequence[str] = (),
         frame_range: Optional[tuple[int, int]] = None,
         *,
+        flow: Optional[str] = None,
         request_id: Optional[str] = None,
     ) -> dict[str, Any]:
         """Make a shot known under a name; headers of all its files are read.
@@ -127,6 +128,7 @@ class Client:
             frames: absolute pattern of the plate, on the daemon's machine and under its roots.
             mattes: an absolute pattern for each foreground layer, front to back.
             frame_range: first and last frame.
+            flow: an absolute pattern of motion vectors (EXR), to learn from in the place of computed flow.
 
         Returns:
             The shot's description, as from `describe_shot`.
@@ -139,6 +141,8 @@ class Client:
             frames=frames,
             mattes=list(mattes),
             frame_range=None if frame_range is None else list(frame_range),
+            # A daemon of before there was such a field refuses what it does not know.
+            **({} if flow is None else {"flow": flow}),
         )
 
     def list_shots(self) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ def train(
     frames: str,
     mattes: tuple[str, ...],
     *,
+    flow: str | None,
     frame_range: tuple[int, int] | None,
     working_size: int | None,
     name: str | None,
@@ -38,12 +39,18 @@ def train(
 ) -> dict[str, Any]:
     """`inve-daemon train`."""
     shot = shot_name(frames) if name is None else name
-    with daemon_for(target, own_roots((frames, *mattes))) as client:
+    named = (frames, *mattes, *([] if flow is None else [flow]))
+    with daemon_for(target, own_roots(named)) as client:
         is_new = all(known["shot"] != shot for known in client.list_shots())
         opened = client.open_shot(
-            shot, os.path.abspath(frames), [os.path.abspath(pattern) for pattern in mattes], frame_range
+            shot,
+            os.path.abspath(frames),
+            [os.path.abspath(pattern) for pattern in mattes],
+            frame_range,
+            flow=None if flow is None else os.path.abspath(flow),
         )
-        say(f"Shot {shot}: {len(opened['frames'])} frames of {opened['width']}x{opened['height']}.")
+        given = "" if flow is None else ", with flow of its own"
+        say(f"Shot {shot}: {len(opened['frames'])} frames of {opened['width']}x{opened['height']}{given}.")
         job = client.train(shot, preset=preset, working_size=working_size, seed=seed)
         try:
             result = _follow(client, job)

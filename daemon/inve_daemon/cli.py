@@ -138,17 +138,15 @@ def demo(**arguments: Any) -> dict[str, Any]:
 @click.option(
     "--mattes", metavar="PATTERN", multiple=True, help="Mattes of a foreground layer; repeat for more."
 )
-@click.option("--flow", metavar="PATTERN", help="Optical flow of your own (comes later).")
+@click.option("--flow", metavar="PATTERN", help="Motion vectors (EXR) in the place of computed flow.")
 @click.option("--range", "frame_range", type=FrameRange(), help="First and last frame; all by default.")
 @click.option("--working-size", type=click.IntRange(64, 4096), help="Long edge in pixels to learn at.")
 @click.option("--name", metavar="SHOT", help="The shot's name; made from FRAMES by default.")
 @click.option("--preset", type=click.Choice(PRESETS), default="fast", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @_daemon_options
-def train(target: "Target", flow: str | None, **arguments: Any) -> dict[str, Any]:
+def train(target: "Target", **arguments: Any) -> dict[str, Any]:
     """Learn a shot from FRAMES: shot.%04d.exr, shot.####.exr, a folder, a glob or a movie."""
-    if flow is not None:
-        raise click.UsageError(_LATER.format("--flow"))
     from inve_daemon import calls
 
     return calls.train(target, **arguments)
@@ -308,15 +306,41 @@ def keygen(words: tuple[str, ...]) -> None:
 
 @cli.command("install-plugin")
 @click.argument("host", type=click.Choice(["nuke", "blender"]))
-@click.option("--to", type=_FOLDER, help="A folder for add-ons; those of every Blender found by default.")
+@click.option("--to", type=_FOLDER, help="A folder to put it into; by default where the host looks.")
+@click.option("--link", is_flag=True, help="Nuke: link to this working tree instead of copying.")
+@click.option(
+    "--python", "pythons", multiple=True, metavar="X.Y", help="Nuke: for this Python; repeat for more."
+)
+@click.option(
+    "--platform", "platforms", multiple=True, metavar="NAME", help="Nuke: for this system; repeat for more."
+)
+@click.option("--uninstall", is_flag=True, help="Nuke: take out what was put there.")
 @_json_option
-def install_plugin(host: str, to: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
-    """Put the plugin for Nuke (comes later) or Blender where the host finds it."""
-    if host == "nuke":
-        raise click.UsageError(_LATER.format("install-plugin nuke"))
-    from inve_daemon.plugins import install_blender
+def install_plugin(
+    host: str,
+    to: Path | None,
+    link: bool,
+    pythons: tuple[str, ...],
+    platforms: tuple[str, ...],
+    uninstall: bool,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Put the plugin for Nuke or Blender where the host finds it."""
+    choices = {"--link": link, "--python": bool(pythons), "--platform": bool(platforms)}
+    given = [name for name, is_given in {**choices, "--uninstall": uninstall}.items() if is_given]
+    if host == "blender":
+        if given:
+            raise click.UsageError(f"{given[0]} is for `install-plugin nuke`; leave it out for Blender.")
+        from inve_daemon.plugins.blender import install_blender
 
-    return install_blender(to, say)
+        return install_blender(to, say)
+    from inve_daemon.plugins.nuke import install_nuke, uninstall_nuke
+
+    if uninstall:
+        if len(given) > 1:
+            raise click.UsageError(f"--uninstall takes out all there is; leave {given[0]} out.")
+        return uninstall_nuke(to, say=say)
+    return install_nuke(to, link=link, pythons=pythons, platforms=platforms, say=say)
 
 
 def main() -> None:

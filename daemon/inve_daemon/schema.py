@@ -76,6 +76,7 @@ class OpenShot(Request, frozen=True, tag="open_shot"):
     frames: PathText
     mattes: Annotated[tuple[PathText, ...], Meta(max_length=16)] = ()
     frame_range: tuple[FrameNumber, FrameNumber] | None = None
+    flow: PathText | None = None
 
 
 class ListShots(Request, frozen=True, tag="list_shots"):
@@ -281,7 +282,7 @@ _EXPECTATIONS = {
     "to": _SHOT_NAME,
     "job": "the id of a job, as `jobs` lists them",
     "address": "'sha256:' and 64 hexadecimal digits",
-    **dict.fromkeys(("frames", "mattes", "out"), _PATH),
+    **dict.fromkeys(("frames", "mattes", "flow", "out"), _PATH),
     "bits": "16 or 32",
     "compression": "'zip' or 'none'",
 }

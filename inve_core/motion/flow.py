@@ -1,8 +1,9 @@
 """Optical flow of each video layer over several gaps, with a forward-backward check.
 
 Flow of gap 1 is OpenCV's DIS (Kroeger et al. 2016), computed for each video layer by itself (see
-`separation`); longer gaps are made by doubling: the flow from frame i to i + 2g is the flow to i + g followed
-by the flow from there, so that a point is held to its place over many frames and not only to the next one.
+`separation`), or what somebody gives in its place (see `given_flow`); longer gaps are made by doubling: the
+flow from frame i to i + 2g is the flow to i + g followed by the flow from there, so that a point is held to
+its place over many frames and not only to the next one.
 
 DIS runs in threads, from the moment on that its two frames are read. What follows it is done here by the same
 threads, or by a GPU in `device_flow`, of which this is the slow twin.
@@ -20,12 +21,21 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from inve_core.motion.given_flow import of_layer
 from inve_core.motion.separation import Crop, LayerView, layer_view, smoothed, snapped
 from inve_core.threads import opencv_threads, thread_pool, usable_cores
 
 Array: TypeAlias = "np.ndarray | Tensor"
 # Grey picture [h, w] uint8 and mattes [mattes, h, w] float32 of the frame of an index; may wait for them.
 Frames: TypeAlias = Callable[[int], tuple[np.ndarray, np.ndarray]]
+# Flow that is given at the frame of an index, [h, w, 2] float32 in pixels and NaN where it is not known: to
+# the next frame, and to the last one. None where there is no such frame. May wait for them.
+GivenFlow: TypeAlias = Callable[[int], tuple[np.ndarray | None, np.ndarray | None]]
+# The same between two frames, there and back.
+GivenPair: TypeAlias = tuple[np.ndarray, np.ndarray]
+_Fields: TypeAlias = "Future[tuple[np.ndarray | None, np.ndarray | None]]"
+# What is given at two neighbouring frames.
+_GivenFrames: TypeAlias = tuple[_Fields, _Fields]
 FlowArrays: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Result = TypeVar("Result")
 
@@ -167,13 +177,22 @@ def consistent(
     return valid
 
 
-def raw_flow(start: LayerView, end: LayerView) -> tuple[Crop, np.ndarray, np.ndarray]:
-    """DIS flow of one video layer between two frames, there and back.
+def raw_flow(
+    start: LayerView, end: LayerView, given: GivenPair | None = None
+) -> tuple[Crop, np.ndarray, np.ndarray]:
+    """Flow of one video layer between two frames, there and back: DIS, or what is given.
 
     Returns:
         What holds the layer in both frames, and [h, w, 2] float32 of it, twice.
     """
     box = start.crop.joined(end.crop)
+    if given is not None:
+        width = start.grey.shape[1]
+        ahead, behind = (
+            of_layer(vectors[box.slices], view.share[box.slices], width)
+            for vectors, view in zip(given, (start, end), strict=True)
+        )
+        return box, ahead, behind
     sources = [np.ascontiguousarray(view.grey[box.slices]) for view in (start, end)]
     return box, dis_flow(*sources), dis_flow(*reversed(sources))
 
@@ -183,9 +202,11 @@ def smoothing_px(height: int, width: int) -> float:
     return SMOOTHING_SHARE * max(height, width)
 
 
-def layer_flow(start: LayerView, end: LayerView) -> tuple[np.ndarray, np.ndarray]:
+def layer_flow(
+    start: LayerView, end: LayerView, given: GivenPair | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Flow of one video layer between two frames, there and back: [h, w, 2] float32 of their crops."""
-    box, ahead, behind = raw_flow(start, end)
+    box, ahead, behind = raw_flow(start, end, given)
     if start.nearest is None and end.nearest is None:
         return ahead[start.crop.within(box)], behind[end.crop.within(box)]
     sigma_px = smoothing_px(*start.grey.shape)
@@ -244,6 +265,7 @@ def begin_flow(
     fronts: int,
     gaps: tuple[int, ...],
     device: str | None = None,
+    given: GivenFlow | None = None,
 ) -> FlowJob:
     """Start computing flow in threads.
 
@@ -255,6 +277,7 @@ def begin_flow(
         fronts: number of mattes.
         gaps: 1, 2, 4, ...; see `gaps_for`.
         device: where torch does what follows DIS; None for the same threads, with OpenCV.
+        given: takes the place of DIS; see `frames` of what it may wait for.
     """
     count = shape[0]
     if not gaps:
@@ -267,23 +290,35 @@ def begin_flow(
     # Work that others wait for goes first, by as many places in the queue as there are threads.
     ahead = max(2, threads)
     views: dict[int, Future[list[LayerView]]] = {}
+    fields: dict[int, _Fields] = {}
+
+    def begin_frame(i: int) -> None:
+        views[i] = pool.submit(separate, i)
+        if given is not None:
+            fields[i] = pool.submit(given, i)
+
+    def given_between(i: int) -> _GivenFrames | None:
+        """What is given at frame i and the next; no other pair starts at i."""
+        return None if given is None else (fields.pop(i), fields[i + 1])
+
     if device is not None:
         from inve_core.motion.device_flow import DeviceFlow
 
         on_device = DeviceFlow(shape, fronts, gaps, device)
         for step in range(count + ahead):
             if step < count:
-                views[step] = pool.submit(separate, step)
+                begin_frame(step)
             i = step - ahead
             if 0 <= i < count - 1:
-                on_device.add(views[i], views[i + 1], pool.submit(_raw, views.pop(i), views[i + 1]))
+                raw = pool.submit(_raw, views[i], views[i + 1], given_between(i))
+                on_device.add(views.pop(i), views[i + 1], raw)
         on_device.end()
         return on_device
     job = HostFlow(shape, gaps)
     halves: list[dict[int, Future[Pair]]] = [{} for _ in gaps]
     for step in range(count + len(gaps) * ahead):
         if step < count:
-            views[step] = pool.submit(separate, step)
+            begin_frame(step)
         for level, gap in enumerate(gaps):
             # Each level follows the one that it is made of; the last frame of a pair was there `ahead` ago.
             i = step - (level + 1) * ahead - gap + 1
@@ -291,7 +326,8 @@ def begin_flow(
                 continue
             half = gap // 2
             made_of = (halves[level - 1].pop(i), halves[level - 1][i + half]) if level else None
-            halves[level][i] = pool.submit(job.pair, level, i, views[i], views[i + gap], made_of)
+            between = None if level else given_between(i)
+            halves[level][i] = pool.submit(job.pair, level, i, views[i], views[i + gap], made_of, between)
         views.pop(step - len(gaps) * ahead - gaps[-1] + 1, None)
     return job
 
@@ -302,6 +338,7 @@ def flow_over_gaps(
     gaps: tuple[int, ...],
     on_pair: Callable[[], None] = lambda: None,
     device: str | None = None,
+    given: GivenFlow | None = None,
 ) -> tuple[GapFlow, ...]:
     """Flow between all frames `gaps` apart.
 
@@ -312,11 +349,14 @@ def flow_over_gaps(
         on_pair: called after each pair of frames, e.g. to report progress or to raise Cancelled.
         device: where torch does what follows DIS, and the result stays, if it fits; None for threads and
             numpy arrays.
+        given: takes the place of DIS.
     """
     threads = usable_cores()
     fronts = mattes.shape[1]
     with opencv_threads(1), thread_pool(threads) as pool:
-        job = begin_flow(pool, threads, lambda i: (grey[i], mattes[i]), grey.shape, fronts, gaps, device)
+        job = begin_flow(
+            pool, threads, lambda i: (grey[i], mattes[i]), grey.shape, fronts, gaps, device, given
+        )
         return job.collect(on_pair)
 
 
@@ -332,10 +372,21 @@ def empty_arrays(gap: int, shape: tuple[int, int, int]) -> FlowArrays:
     )
 
 
+def _between(given: _GivenFrames | None) -> GivenPair | None:
+    """There out of what is given at the first frame, and back out of that at the second."""
+    if given is None:
+        return None
+    ahead, behind = given[0].result()[0], given[1].result()[1]
+    assert ahead is not None
+    assert behind is not None
+    return ahead, behind
+
+
 def _raw(
-    start: Future[list[LayerView]], end: Future[list[LayerView]]
+    start: Future[list[LayerView]], end: Future[list[LayerView]], given: _GivenFrames | None
 ) -> list[tuple[Crop, np.ndarray, np.ndarray]]:
-    return [raw_flow(*views) for views in zip(start.result(), end.result(), strict=True)]
+    between = _between(given)
+    return [raw_flow(*views, between) for views in zip(start.result(), end.result(), strict=True)]
 
 
 class HostFlow(FlowJob):
@@ -356,9 +407,10 @@ class HostFlow(FlowJob):
         start: Future[list[LayerView]],
         end: Future[list[LayerView]],
         halves: tuple[Future[Pair], Future[Pair]] | None,
+        given: _GivenFrames | None,
     ) -> Pair:
         """Flow of each layer from frame i over the gap of a level; composed, where there are its halves."""
-        return self._counted(1, self._pair, level, i, start, end, halves)
+        return self._counted(1, self._pair, level, i, start, end, halves, given)
 
     def _pair(
         self,
@@ -367,15 +419,17 @@ class HostFlow(FlowJob):
         start: Future[list[LayerView]],
         end: Future[list[LayerView]],
         halves: tuple[Future[Pair], Future[Pair]] | None,
+        given: _GivenFrames | None,
     ) -> Pair:
         forward, forward_valid, backward, backward_valid = self._arrays[level]
         most_px = most_miss_px(self._gaps[level])
         starts, ends = start.result(), end.result()
         made_of = None if halves is None else (halves[0].result(), halves[1].result())
+        between = _between(given)
         pair = []
         for layer, (here, there) in enumerate(zip(starts, ends, strict=True)):
             if made_of is None:
-                ahead, back = layer_flow(here, there)
+                ahead, back = layer_flow(here, there, between)
             else:
                 first, second = made_of[0][layer], made_of[1][layer]
                 ahead, back = _composed(first[0], second[0]), _composed(second[1], first[1])

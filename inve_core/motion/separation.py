@@ -13,7 +13,7 @@ import numpy as np
 # What is carried outward is blurred the more the further it goes; nearer blurs outweigh wider ones.
 _BLURS = ((2, 1.0), (6, 1e-3), (18, 1e-6), (54, 1e-9))
 # Mattes are often a little loose: this far inside, or half the way to the middle of a limb, colours are safe.
-_MARGIN_PX = 1.5
+MARGIN_PX = 1.5
 # Beyond an object there is nothing to compute but what its flow may reach.
 _MARGIN_SHARE = 24 / 768
 # Carried colours at the edge of a hole follow what covers the layer: so near to it flow does not count.
@@ -133,7 +133,7 @@ def extended(grey: np.ndarray, share: np.ndarray) -> np.ndarray:
     if share.min() > 0.99 or share.max() <= 0.5:
         return grey
     picture = grey.astype(np.float32)
-    keep = inner(share > 0.5, _MARGIN_PX).astype(np.float32)
+    keep = inner(share > 0.5, MARGIN_PX).astype(np.float32)
     size = picture.shape[::-1]
     # What is blurred and how much of it there is, as one picture of two channels.
     both = small = cv2.merge((picture * keep, keep))

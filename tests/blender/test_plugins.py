@@ -16,8 +16,10 @@ import pytest
 from blender_support import ENVS, ROOT, Blender
 from daemon_support import Clip, Daemon
 
+from inve_client.errors import CallError
 from inve_client.version import VERSION
-from inve_daemon import plugins
+from inve_daemon.plugins import blender as plugins
+from inve_daemon.plugins import zips
 
 PLATFORMS = {
     "linux-x64": "manylinux",
@@ -124,11 +126,11 @@ def test_without_a_blender_or_a_zip_it_says_what_is_missing(
     monkeypatch.delenv("BLENDER_USER_RESOURCES", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(plugins.sys, "platform", "linux")
-    with pytest.raises(plugins.CallError, match="start Blender once, or name one with --to"):
+    with pytest.raises(CallError, match="start Blender once, or name one with --to"):
         plugins.install_blender(None, print)
-    monkeypatch.setattr(plugins, "_BUILT", tmp_path)
-    monkeypatch.setattr(plugins, "_PACKAGED", tmp_path)
-    with pytest.raises(plugins.CallError, match="run `make plugins`"):
+    monkeypatch.setattr(zips, "_BUILT", tmp_path)
+    monkeypatch.setattr(zips, "_PACKAGED", tmp_path)
+    with pytest.raises(CallError, match="run `make plugins`"):
         plugins.install_blender(tmp_path / "there", print)
     assert not (tmp_path / "there").exists()
 

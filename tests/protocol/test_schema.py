@@ -38,7 +38,7 @@ CALLS: dict[str, Any] = {
     "hello": lambda c: c.hello(),
     "status": lambda c: c.status(),
     "shutdown": lambda c: c.shutdown(),
-    "open_shot": lambda c: c.open_shot("a", "/f.%04d.exr", ["/m.%04d.png"], (1, 9)),
+    "open_shot": lambda c: c.open_shot("a", "/f.%04d.exr", ["/m.%04d.png"], (1, 9), flow="/v.%04d.exr"),
     "list_shots": lambda c: c.list_shots(),
     "describe_shot": lambda c: c.describe_shot("a", with_edits=True),
     "close_shot": lambda c: c.close_shot("a"),

@@ -148,6 +148,7 @@ class Shot:
     outcome: str
     warnings: tuple[str, ...]
     psnr_db: float | None
+    flow_pattern: str | None = None
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> Shot:
@@ -171,6 +172,7 @@ class Shot:
             outcome=str(report.get("outcome") or ""),
             warnings=tuple(map(str, report.get("warnings") or ())),
             psnr_db=float(psnr) if isinstance(psnr, (int, float)) else None,
+            flow_pattern=fields.get("flow_pattern"),
         )
 
 
@@ -234,6 +236,14 @@ class OpenShot(Request[Shot]):
     frames: str
     mattes: tuple[str, ...] = ()
     frame_range: tuple[int, int] | None = None
+    flow: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The request's fields on the wire; older daemons know no flow, and refuse what they do not know."""
+        fields = super().fields()
+        if self.flow is None:
+            del fields["flow"]
+        return fields
 
     def read(self, reply: Reply) -> Shot:
         """The shot."""

@@ -38,6 +38,7 @@ class ShotAnswers(Group):
             "source_type": source["source_type"],
             "frames_pattern": source["frames_pattern"],
             "matte_patterns": source["matte_patterns"],
+            "flow_pattern": source.get("flow_pattern"),
             "video_layers": list(shot.video_layers),
             "created": shot.created,
             "trained": shot.model is not None,
@@ -54,6 +55,7 @@ class ShotAnswers(Group):
             "frames": roots.admit_pattern(request.frames, "the frames"),
             "mattes": [roots.admit_pattern(pattern, "the mattes") for pattern in request.mattes],
             "frame_range": None if span is None else list(span),
+            "flow": None if request.flow is None else roots.admit_pattern(request.flow, "the flow"),
             "roots": list(roots.folders),
         }
 

@@ -65,7 +65,7 @@ class InveCore:
         return grid_backend(device).name, passed_over(device)
 
     def find_files(
-        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
+        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None, flow: str | None
     ) -> list[str]:
         """Every file that opening such a source would read; none of them is opened."""
         from inve_core.media.sequences import find_sequence
@@ -73,7 +73,7 @@ class InveCore:
         plate = find_sequence(frames, frame_range)
         first, last = plate.frames[0], plate.frames[-1]
         paths = list(plate.paths)
-        for pattern in mattes:
+        for pattern in (*mattes, *([] if flow is None else [flow])):
             found = find_sequence(pattern)
             if found.kind == "movie":
                 paths += found.paths
@@ -83,12 +83,12 @@ class InveCore:
         return paths
 
     def open_source(
-        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None
+        self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None, flow: str | None
     ) -> "ShotSource":
         """A shot's pictures, after reading the headers of all their files."""
         from inve_core.source import open_source
 
-        return open_source(frames, mattes, frame_range)
+        return open_source(frames, mattes, frame_range, flow)
 
     def source(self, values: dict[str, Any]) -> "ShotSource":
         """A source from its plain data."""

@@ -1,5 +1,6 @@
 """What the worker can do, each thing as a generator that yields where others may have their turn."""
 
+import contextlib
 import functools
 import gc
 import hashlib
@@ -22,6 +23,7 @@ from inve_client.errors import (
     TooLarge,
 )
 from inve_core.errors import CheckpointError as CoreCheckpointError
+from inve_core.errors import MediaError
 from inve_core.errors import StorageError as CoreStorageError
 from inve_daemon.pipe import Message
 from inve_daemon.roots import Roots
@@ -107,24 +109,32 @@ class Tasks:
     def _open_shot(self, task: Task, args: Message) -> Steps:
         roots = Roots(args["roots"])
         span = None if args["frame_range"] is None else (args["frame_range"][0], args["frame_range"][1])
-        files = self._core.find_files(args["frames"], args["mattes"], span)
+        files = self._core.find_files(args["frames"], args["mattes"], span, args["flow"])
         folders = {os.path.dirname(roots.admit_file(path, "the picture")) for path in files}
         yield
-        source = self._core.open_source(args["frames"], args["mattes"], span)
+        source = self._core.open_source(args["frames"], args["mattes"], span, args["flow"])
         return {
             "source": source.to_dict(),
             "video_layers": list(source.video_layers),
             "folders": sorted(folders),
         }
 
-    def _source(self, args: Message) -> "ShotSource":
-        """The shot's source, once all its files still lie where they were admitted from."""
-        values = args["source"]
+    def _source(self, args: Message, *, flow: bool = False) -> "ShotSource":
+        """The shot's source, once all its files still lie where they were admitted from.
+
+        Args:
+            flow: whether its motion vectors are to be there too, which only learning needs.
+        """
         roots = Roots(args["folders"])
-        span = (values["frames"][0], values["frames"][-1])
-        for path in self._core.find_files(values["frames_pattern"], values["matte_patterns"], span):
+        for path in self._files_of(args["source"], flow=flow):
             roots.admit_file(path, "the picture")
-        return self._core.source(values)
+        return self._core.source(args["source"])
+
+    def _files_of(self, source: dict[str, Any], *, flow: bool) -> list[str]:
+        """A shot's plate and mattes, and its motion vectors where wanted."""
+        span = (source["frames"][0], source["frames"][-1])
+        vectors = source.get("flow_pattern") if flow else None
+        return self._core.find_files(source["frames_pattern"], source["matte_patterns"], span, vectors)
 
     def _forget(self, task: Task, args: Message) -> Steps:
         self._learned.pop(args["shot"], None)
@@ -137,7 +147,7 @@ class Tasks:
 
     def _train(self, task: Task, args: Message) -> Steps:
         started = time.monotonic()
-        source = self._source(args)
+        source = self._source(args, flow=True)
         yield
         warnings: list[str] = []
         trainer = self._trainer(task, args, source, warnings)
@@ -309,10 +319,11 @@ class Tasks:
     def _render_files(self, task: Task, args: Message) -> Steps:
         roots = Roots(args["roots"])
         targets = {frame: self._core.output_path(args["out"], frame) for frame in args["frames"]}
-        values = args["source"]
-        span = (values["frames"][0], values["frames"][-1])
-        plates = self._core.find_files(values["frames_pattern"], values["matte_patterns"], span)
-        originals = {os.path.realpath(path) for path in plates}
+        pictures = self._files_of(args["source"], flow=False)
+        # Motion vectors may be gone by now; those that are there are not to be replaced.
+        with contextlib.suppress(MediaError):
+            pictures = self._files_of(args["source"], flow=True)
+        originals = {os.path.realpath(path) for path in pictures}
         for target in targets.values():
             if roots.admit(str(target), "the output") in originals:
                 raise PathRefused(

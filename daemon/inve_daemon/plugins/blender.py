@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inve_client.errors import CallError, StorageError
+from inve_daemon.plugins import zips
 
 NAME = "inve_blender"
 FIRST_WITH_EXTENSIONS = (4, 2)
 _VERSION = re.compile(r"(\d)\.(\d{1,2})$")
-_PACKAGED = Path(__file__).resolve().parent / "plugin_files"
-_BUILT = Path(__file__).resolve().parents[2] / "dist"
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,12 @@ def user_folder() -> Path:
 
 
 def find_zip(*, legacy: bool) -> Path:
-    """The add-on's zip: in this installation, or in the working tree that it runs from.
+    """The add-on's zip.
 
     Raises:
         CallError: it was not built.
     """
-    for folder in (_BUILT, _PACKAGED):
-        found = [path for path in folder.glob(f"{NAME}-*.zip") if path.stem.endswith("-legacy") == legacy]
-        if found:
-            return max(found, key=lambda path: path.stat().st_mtime)
-    raise CallError(
-        "The Blender add-on's zip is not in this installation of inve; run `make plugins` in its repository, "
-        "and install from there or install a wheel that was built after it."
-    )
+    return zips.find_zip(NAME, "Blender add-on", lambda stem: stem.endswith("-legacy") == legacy)
 
 
 def unpack(zip_path: Path, place: Place) -> Path:

@@ -1,0 +1,1 @@
+"""Putting the plugins where their hosts find them, without the hosts' help."""

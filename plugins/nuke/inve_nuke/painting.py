@@ -1,0 +1,65 @@
+"""The paint input of an INVE node -> edits (`roto.py`), and what was made of them in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from inve_client.plugin.messages import RefusedError
+from inve_nuke import geometry, roto
+from inve_nuke.roto_elements import RotoSettings
+
+if TYPE_CHECKING:
+    from inve_client.plugin.steps import Step
+    from inve_nuke.host import NukeHost
+    from inve_nuke.host_types import HostNode
+    from inve_nuke.node import InveNode
+
+COPY = "-"
+"""Between the key of a node and what tells its copies apart: copies share their paint."""
+
+
+def of(host: NukeHost, node: InveNode) -> roto.Painted:
+    """All that is painted on the node's paint input.
+
+    Raises:
+        RefusedError: there is no paint or no plate, it has another format, Nuke is in proxy mode, or the
+            curves cannot be read at all.
+    """
+    paint = node.paint
+    if paint is None:
+        raise RefusedError(
+            f"{node.name} must have a RotoPaint or Roto node as its paint, got none; connect one."
+        )
+    picture = _picture(host, node.plate)
+    geometry.check_same(host.name(paint), _picture(host, paint), picture)
+    settings = node.settings()
+    return roto.convert(
+        host.script(paint, "curves"),
+        RotoSettings(
+            owner=owner_of(node.key),
+            name=host.name(paint),
+            picture=picture,
+            first=settings.first,
+            last=settings.last,
+            reference_frame=settings.reference_frame,
+            adjustment=settings.grade,
+        ),
+    )
+
+
+def owner_of(key: str) -> str:
+    """What the edits of a node's paint are known by: the same for a node and its copies."""
+    return key.split(COPY, 1)[0]
+
+
+def said(steps: Sequence[Step]) -> str:
+    """What is sent, in words."""
+    return "; ".join(step.label for step in steps) if steps else "all of them sent before"
+
+
+def _picture(host: NukeHost, of_node: HostNode) -> geometry.Picture:
+    found = host.format(of_node)
+    return geometry.picture_of(
+        host.name(of_node), found.width, found.height, found.pixel_aspect, proxy=host.proxy_is_on
+    )
