@@ -87,7 +87,7 @@ class NukeHost:
         """The script's colour management ("Nuke" or "OCIO") and its working space."""
         root = nuke.root()
         kind, space = root.knob("colorManagement"), root.knob("workingSpaceLUT")
-        return str(kind.value()) if kind else "", str(space.value()) if space else ""
+        return str(kind.value()) if kind is not None else "", str(space.value()) if space is not None else ""
 
     def message(self, text: str) -> None:
         """Tell the artist; in a dialog where there is a window."""
@@ -217,8 +217,15 @@ class NukeHost:
             raise RefusedError(f"{self.name(node)} takes no input {index} from there; connect it by hand.")
 
     def upstream(self, node: HostNode) -> list[HostNode]:
-        """What a node depends on directly: its inputs, hidden ones too, and what its expressions name."""
-        return list(node.dependencies(nuke.INPUTS | nuke.HIDDEN_INPUTS | nuke.EXPRESSIONS))
+        """What a node depends on directly: its inputs, hidden ones too, and what its expressions name.
+
+        A group's Input depends on what is connected to the group.
+        """
+        found = list(node.dependencies(nuke.INPUTS | nuke.HIDDEN_INPUTS | nuke.EXPRESSIONS))
+        if node.Class() == "Input":
+            outside = node.parent().input(int(node["number"].value()))
+            found += [outside] if outside is not None else []
+        return found
 
     def inside(self, group: HostNode) -> list[HostNode]:
         """The nodes in a group; of another node, none."""
@@ -246,7 +253,9 @@ class NukeHost:
         constructor = getattr(nuke.nodes, class_name)
         if beside is None:
             return constructor(**knobs)
-        with beside.parent() or nuke.root():
+        group = beside.parent()
+        # Not `or`: a node has a length.
+        with group if group is not None else nuke.root():
             return constructor(**knobs)
 
     def paste(self, path: str) -> HostNode:
@@ -381,7 +390,8 @@ class NukeHost:
             RefusedError: `cancelled` where the artist cancelled it, else with what Nuke said.
         """
         try:
-            nuke.execute(write, first, last, 1)
+            # One view: of a stereo script the first, or each would write over the one before.
+            nuke.execute(write, first, last, 1, nuke.views()[:1])
         except (RuntimeError, nuke.CancelledError) as problem:
             # Only the whole message says it: a folder's name may have the word in it.
             if str(problem).strip(" .").lower() in _CANCELLED or isinstance(problem, nuke.CancelledError):
