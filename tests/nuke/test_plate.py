@@ -12,6 +12,7 @@ from node_support import pixel, write_frames, write_picture
 
 from inve_client.plugin.messages import RefusedError
 from inve_core.media import read_matte, read_picture
+from inve_core.media.vectors import read_vectors
 from inve_nuke import exr_frames, plate, vectors
 from inve_nuke import node as nodes
 from inve_nuke.node import InveNode
@@ -249,12 +250,21 @@ def test_vectors_come_from_their_input_or_from_the_plate(
     assert source is not None
     names = oiio.ImageInput.open(source.pattern % 1002).spec().channelnames
     assert set(names) == {"forward.u", "forward.v", "backward.u", "backward.v"}
-    assert dict(zip(names, pixel(source.pattern % 1002), strict=True))["forward.u"] == 1.5
+    # As the daemon reads them: y down.
+    forward, backward = read_vectors(source.pattern % 1002, ("forward", "backward"))
+    assert forward[2, 3].tolist() == [1.5, 0.5]
+    assert backward[2, 3].tolist() == [-1.5, -0.5]
     assert nuke.allNodes("Remove") == []
     # In line above the node, they come with the plate, whose own files still are named as they are.
     node.host_node.setInput(nodes.VECTORS, None)
     node.host_node.setInput(0, generator)
     assert vectors.vectors_of(node.host, node) is not None
+    # Rendered before, they are read from where they are.
+    before = nuke.nodes.Read(file=source.pattern, first=1001, last=1005)
+    node.host_node.setInput(nodes.VECTORS, before)
+    again = vectors.vectors_of(node.host, node)
+    assert again is not None
+    assert (again.pattern, again.is_direct) == (source.pattern, True)
     node.host_node.setInput(nodes.VECTORS, nuke.toNode("Read1"))
     with pytest.raises(RefusedError, match=r"must give forward\.u, .* Read1 lacks forward\.u"):
         vectors.vectors_of(node.host, node)
