@@ -430,10 +430,8 @@ class Array_Knob(Knob):
         return product
 
     def _text(self) -> str:
-        parts = [self._part(index) for index in range(len(self._values))]
-        if len(parts) == 1:
-            return "{" + parts[0] + "}" if parts[0].startswith("{") else parts[0]
-        return "{" + " ".join(parts) + "}"
+        # Without braces around the whole, which come with a script's line.
+        return " ".join(self._part(index) for index in range(len(self._values)))
 
     def _part(self, index: int) -> str:
         if index in self._expressions:

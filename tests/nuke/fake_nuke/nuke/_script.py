@@ -70,9 +70,10 @@ def _knob_lines(node: Any) -> list[str]:
         if isinstance(knob, _knobs.Script_Knob) or not knob.toScript():
             continue
         text = knob.toScript()
-        if isinstance(knob, _knobs.ScriptedKnob):
+        is_list = isinstance(knob, _knobs.Array_Knob) and (" " in text or text.startswith("{"))
+        if isinstance(knob, _knobs.ScriptedKnob) or (is_list and type(knob) is not _knobs.Enumeration_Knob):
             text = "{" + text + "}"
-        elif not (isinstance(knob, _knobs.Array_Knob) and text.startswith("{")):
+        else:
             text = _knobs.quoted(text)
         lines.append(f" {name} {text}")
     return lines
