@@ -21,6 +21,7 @@ from nuke._numbers import (
     XY_Knob,
 )
 from nuke._words import number_text, quoted, words
+from stage import current
 
 INVISIBLE = 0x0000000000000400
 DISABLED = 0x0000000000000080
