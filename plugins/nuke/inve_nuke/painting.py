@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import geometry, roto
 from inve_nuke.roto_elements import RotoSettings
+from inve_nuke.script_nodes import owner_of
 
 if TYPE_CHECKING:
     from inve_client.plugin.steps import Step
     from inve_nuke.host import NukeHost
     from inve_nuke.host_types import HostNode
     from inve_nuke.node import InveNode
-
-COPY = "-"
-"""Between the key of a node and what tells its copies apart: copies share their paint."""
 
 
 def of(host: NukeHost, node: InveNode) -> roto.Painted:
@@ -46,11 +44,6 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
             adjustment=settings.grade,
         ),
     )
-
-
-def owner_of(key: str) -> str:
-    """What the edits of a node's paint are known by: the same for a node and its copies."""
-    return key.split(COPY, 1)[0]
 
 
 def said(steps: Sequence[Step]) -> str:
