@@ -131,13 +131,12 @@ def render(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
 
 @_button
 def track_selected(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
-    """Follow the points of the selected Tracker through the shot; they come back as a Tracker."""
+    """Follow the points of the selected Tracker, or the node's own, and make a node of their tracks."""
     from inve_nuke import tracking
 
     _need_daemon(live, node)
     shot = live.document_of(node).shot
-    answered = tracking.follow_selected(live, node, shot)
-    wait.until(lambda: bool(answered), "Tracking")
+    wait.until(tracking.follow(live, node, shot), "Tracking")
 
 
 @dataclass(frozen=True)

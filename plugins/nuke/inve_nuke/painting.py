@@ -29,8 +29,8 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
         raise RefusedError(
             f"{node.name} must have a RotoPaint or Roto node as its paint, got none; connect one."
         )
-    picture = _picture(host, node.plate)
-    geometry.check_same(host.name(paint), _picture(host, paint), picture)
+    picture = picture_of(host, node.plate)
+    geometry.check_same(host.name(paint), picture_of(host, paint), picture)
     settings = node.settings()
     return roto.convert(
         host.script(paint, "curves"),
@@ -51,7 +51,12 @@ def said(steps: Sequence[Step]) -> str:
     return "; ".join(step.label for step in steps) if steps else "all of them sent before"
 
 
-def _picture(host: NukeHost, of_node: HostNode) -> geometry.Picture:
+def picture_of(host: NukeHost, of_node: HostNode) -> geometry.Picture:
+    """The picture that a node gives.
+
+    Raises:
+        RefusedError: Nuke is in proxy mode.
+    """
     found = host.format(of_node)
     return geometry.picture_of(
         host.name(of_node), found.width, found.height, found.pixel_aspect, proxy=host.proxy_is_on
