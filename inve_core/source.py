@@ -26,8 +26,6 @@ from inve_core.media.sequences import Sequence as PictureSequence
 from inve_core.media.sequences import find_sequence
 from inve_core.media.vectors import Direction, check_vectors, read_vectors
 
-_DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
-
 
 class FileStamp(NamedTuple):
     """What tells a file from one that has taken its place."""
@@ -173,13 +171,13 @@ class ShotSource:
         assert self._flow is not None
         path = self._flow.paths[self._flow.frames.index(frame)]
         directions = flow_directions(frame, (self.frames[0], self.frames[-1]))
-        ways = [read_vectors(path, way) if way in directions else None for way in _DIRECTIONS]
-        if any(way is not None and way.shape[:2] != (self.height, self.width) for way in ways):
+        found = dict(zip(directions, read_vectors(path, directions), strict=True))
+        if any(vectors.shape[:2] != (self.height, self.width) for vectors in found.values()):
             raise MediaError(
                 f"flow {path!r} must be {self.width}x{self.height} like the frames; it was when the shot was "
                 "opened: put it back."
             )
-        return ways[0], ways[1]
+        return found.get("forward"), found.get("backward")
 
 
 def open_source(

@@ -1,8 +1,14 @@
-"""For all tests: settings that must stand before torch is imported, and what a GPU test needs."""
+"""For all tests: settings that stand before torch is imported, what GPU tests need, the plugins' zips."""
 
+import fcntl
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # As in inve_daemon.worker.__main__, which says why.
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))
@@ -19,3 +25,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and torch finds none here"))
+
+
+@pytest.fixture(scope="session")
+def built_zips() -> Path:
+    """Folder of the plugins' zips, built from the sources as they are, once in a run of many processes."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    (ROOT / "build").mkdir(exist_ok=True)
+    with open(ROOT / "build" / "built_in_run", "a+") as stamp:
+        fcntl.flock(stamp, fcntl.LOCK_EX)
+        stamp.seek(0)
+        if not run or stamp.read() != run:
+            _build_zips()
+            stamp.truncate(0)
+            stamp.write(run)
+    return ROOT / "dist"
+
+
+def _build_zips() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "build_plugins.py")]
+    built = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if "pip found no wheel" in built.stderr:
+        pytest.skip(f"the plugins' wheels cannot be had: {built.stderr.strip().splitlines()[-1]}")
+    assert built.returncode == 0, built.stderr

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
@@ -48,43 +49,48 @@ def check_vectors(path: StrPath, directions: Sequence[Direction]) -> tuple[int, 
         return headers[0].full_width, headers[0].full_height
 
 
-def read_vectors(path: StrPath, direction: Direction) -> npt.NDArray[np.float32]:
-    """Read the motion vectors of one direction.
+def read_vectors(path: StrPath, directions: Sequence[Direction]) -> list[npt.NDArray[np.float32]]:
+    """Read the motion vectors of some directions; the file is decoded once.
 
     Returns:
-        [height, width, 2] float32 over the display window: pixels right and down. NaN where the file says
-        nothing: outside its data window, where it has NaN or infinities, and where a vector is longer than
-        any picture.
+        For each direction [height, width, 2] float32 over the display window: pixels right and down. NaN
+        where the file says nothing: outside its data window, where it has NaN or infinities, and where a
+        vector is longer than any picture.
 
     Raises:
-        MediaError: as `check_vectors`, and if the pixels are damaged or none of them says anything.
+        MediaError: as `check_vectors`, and if the pixels are damaged or those of a direction say nothing at
+            all.
     """
     with open_picture(path) as source:
         headers = _headers(path, source)
-        places = _places(path, headers, direction)
-        first = headers[0]
-        vectors = np.full((first.full_height, first.full_width, 2), np.nan, np.float32)
-        if places[0].part == places[1].part:
-            low = min(place.channel for place in places)
-            end = max(place.channel for place in places) + 1
-            both = read_channels(path, source, places[0].part, (low, end), "float")
-            for axis, place in enumerate(places):
-                _put(vectors[..., axis], both[..., place.channel - low], headers[place.part])
-        else:
-            for axis, place in enumerate(places):
-                span = (place.channel, place.channel + 1)
-                one = read_channels(path, source, place.part, span, "float")
-                _put(vectors[..., axis], one[..., 0], headers[place.part])
-    # Not a number is not smaller either.
-    known = (np.abs(vectors) <= MAX_SIDE).all(-1)
-    if not known.any():
-        raise MediaError(
-            f"{os.fspath(path)!r} has no {direction} vector that is a number of pixels; render it again."
-        )
-    if not known.all():
-        vectors[~known] = np.nan
-    np.negative(vectors[..., 1], out=vectors[..., 1])
-    return vectors
+        places = {direction: _places(path, headers, direction) for direction in directions}
+        size = headers[0].full_height, headers[0].full_width, 2
+        found = {direction: np.full(size, np.nan, np.float32) for direction in directions}
+        for part, header in enumerate(headers):
+            wanted = [
+                (found[direction][..., axis], place.channel)
+                for direction in directions
+                for axis, place in enumerate(places[direction])
+                if place.part == part
+            ]
+            if wanted:
+                first, end = min(index for _, index in wanted), max(index for _, index in wanted) + 1
+                stored = "half" if str(header.format) == "half" else "float"
+                pixels = read_channels(path, source, part, (first, end), stored)
+                for target, index in wanted:
+                    _put(target, pixels[..., index - first], header)
+    for direction, vectors in found.items():
+        # Of most files all are, and this is the quicker question.
+        if not cv2.checkRange(vectors, True, -MAX_SIDE, MAX_SIDE)[0]:
+            known = ((vectors >= -MAX_SIDE) & (vectors < MAX_SIDE)).all(-1)
+            if not known.any():
+                raise MediaError(
+                    f"{os.fspath(path)!r} has no {direction} vector that is a number of pixels; render it "
+                    "again."
+                )
+            vectors[~known] = np.nan
+        np.negative(vectors[..., 1], out=vectors[..., 1])
+    return [found[direction] for direction in directions]
 
 
 def _headers(path: StrPath, source: oiio.ImageInput) -> list[oiio.ImageSpec]:

@@ -6,8 +6,6 @@ tools/blender_env.sh has put them.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 
 import daemon_support
-from blender_support import ROOT, VERSIONS, Blender, daemon_environment, free_ports, missing, serving
+from blender_support import VERSIONS, Blender, daemon_environment, free_ports, missing, serving
 from daemon_support import Clip, Daemon, write_clip
 
 from inve_client import Client
@@ -36,27 +34,10 @@ package.__path__ = [str(Path(__file__).resolve().parents[2] / "plugins" / "blend
 sys.modules.setdefault("inve_blender", package)
 
 
-def build() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "build_plugins.py")]
-    built = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    if "pip found no wheel" in built.stderr:
-        pytest.skip(f"the add-on's wheels cannot be had: {built.stderr.strip().splitlines()[-1]}")
-    assert built.returncode == 0, built.stderr
-
-
 @pytest.fixture(scope="session")
-def built_zip() -> Path:
-    """The extension's zip, built from the sources as they are: once in a run, whose processes share it."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
-    (ROOT / "build").mkdir(exist_ok=True)
-    with open(ROOT / "build" / "built_in_run", "a+") as stamp:
-        fcntl.flock(stamp, fcntl.LOCK_EX)
-        stamp.seek(0)
-        if not run or stamp.read() != run:
-            build()
-            stamp.truncate(0)
-            stamp.write(run)
-    (path,) = (path for path in (ROOT / "dist").glob("inve_blender-*.zip") if "legacy" not in path.name)
+def built_zip(built_zips: Path) -> Path:
+    """The extension's zip, built from the sources as they are."""
+    (path,) = (path for path in built_zips.glob("inve_blender-*.zip") if "legacy" not in path.name)
     return path
 
 

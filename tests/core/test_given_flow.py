@@ -53,7 +53,7 @@ class TestReading:
     def test_v_counts_upward_in_the_file_and_downward_here(self, tmp_path):
         path = write_parts(tmp_path / "a.exr", ("rgba", CHANNELS, field()))
         assert check_vectors(path, ("forward", "backward")) == (8, 6)
-        ahead, behind = read_vectors(path, "forward"), read_vectors(path, "backward")
+        ahead, behind = read_vectors(path, ("forward", "backward"))
         assert ahead.dtype == np.float32
         assert ahead[2, 3].tolist() == [23, -123]
         assert behind[2, 3].tolist() == [223, -323]
@@ -83,16 +83,16 @@ class TestReading:
         )
         check_vectors(path, ("forward", "backward"))
         if parts[0][0] == "left":
-            assert read_vectors(path, "backward")[2, 3].tolist() == [223, -323]
+            assert read_vectors(path, ["backward"])[0][2, 3].tolist() == [223, -323]
             return
-        assert read_vectors(path, "forward")[2, 3].tolist() == [23, -123]
-        assert read_vectors(path, "backward")[2, 3].tolist() == [223, -323]
+        assert read_vectors(path, ["forward"])[0][2, 3].tolist() == [23, -123]
+        assert read_vectors(path, ["backward"])[0][2, 3].tolist() == [223, -323]
 
     def test_outside_the_data_window_nothing_is_known(self, tmp_path):
         # The file's pixels lie at (0, 0) to (8, 6) of a display window that begins at (2, -1).
         path = write_parts(tmp_path / "a.exr", ("rgba", CHANNELS, field()), window=(2, -1, 12, 9))
         assert check_vectors(path, ()) == (12, 9)
-        vectors = read_vectors(path, "forward")
+        vectors = read_vectors(path, ["forward"])[0]
         assert vectors.shape == (9, 12, 2)
         assert vectors[1, 0].tolist() == [2, -102]
         known = np.isfinite(vectors).all(-1)
@@ -102,14 +102,14 @@ class TestReading:
     def test_what_is_no_number_of_pixels_is_not_known(self, tmp_path):
         values = field()
         values[0, 0, 0], values[1, 1, 1], values[2, 2, 0], values[3, 3, 1] = np.nan, np.inf, 1e6, -1e30
-        vectors = read_vectors(write_parts(tmp_path / "a.exr", ("rgba", CHANNELS, values)), "forward")
+        vectors = read_vectors(write_parts(tmp_path / "a.exr", ("rgba", CHANNELS, values)), ["forward"])[0]
         unknown = [(0, 0), (1, 1), (2, 2), (3, 3)]
         assert list(zip(*np.nonzero(np.isnan(vectors).all(-1)), strict=True)) == unknown
         assert np.isnan(vectors).any(-1).sum() == 4
         values[..., 2] = np.nan
         path = write_parts(tmp_path / "b.exr", ("rgba", CHANNELS, values))
         with pytest.raises(MediaError, match=r"b\.exr' has no backward vector that is a number of pixels"):
-            read_vectors(path, "backward")
+            read_vectors(path, ["backward"])[0]
 
     def test_a_file_without_a_direction_is_refused(self, tmp_path):
         only = write_parts(tmp_path / "a.exr", ("rgba", CHANNELS[:2], field(count=2)))
@@ -123,7 +123,7 @@ class TestReading:
         with pytest.raises(
             MediaError, match=r"motion\.u, motion\.v and no forward\.u and forward\.v.*`motion`"
         ):
-            read_vectors(other, "forward")
+            read_vectors(other, ["forward"])[0]
 
     def test_other_formats_and_damaged_files_are_refused(self, tmp_path):
         assert cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 8, 3), np.uint8))
@@ -133,7 +133,7 @@ class TestReading:
         write_vectors(path, np.random.default_rng(0).normal(size=(64, 64, 4)))
         path.write_bytes(path.read_bytes()[:-3000])
         with pytest.raises(MediaError, match=r"b\.exr' is truncated or damaged"):
-            read_vectors(path, "backward")
+            read_vectors(path, ["backward"])[0]
 
 
 class TestWorkingSize:
@@ -314,7 +314,7 @@ class TestSources:
         ahead, behind = again.read_flow(1003)
         assert ahead is not None
         assert behind is not None
-        assert np.array_equal(ahead, read_vectors(folder / "flow" / "1003.exr", "forward"))
+        assert np.array_equal(ahead, read_vectors(folder / "flow" / "1003.exr", ["forward"])[0])
         assert again.read_flow(1001)[1] is None
         assert again.read_flow(1008)[0] is None
 

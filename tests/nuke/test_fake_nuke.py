@@ -160,7 +160,7 @@ def test_a_script_comes_back_as_it_was_saved(nuke: ModuleType, tmp_path: Path) -
     assert nuke.toNode("Grade1")["multiply"].value() == [1, 2, 3.5, 1]
     (again,) = nuke.allNodes("CornerPin2D")
     assert again["to1"].getValueAt(1005, 0) == 12.5
-    assert again["to1"].toScript() == "{{curve x1001 10.25 x1005 12.5} 0}"
+    assert again["to1"].toScript() == "{curve x1001 10.25 x1005 12.5} 0"
     assert again["to2"].hasExpression(1)
     assert nuke.toNode("Box")["note"].value() == text
     assert not nuke.toNode("Box")["note"].visible()

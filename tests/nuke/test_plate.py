@@ -12,6 +12,7 @@ from node_support import pixel, write_frames, write_picture
 
 from inve_client.plugin.messages import RefusedError
 from inve_core.media import read_matte, read_picture
+from inve_core.media.vectors import read_vectors
 from inve_nuke import exr_frames, plate, vectors
 from inve_nuke import node as nodes
 from inve_nuke.node import InveNode
@@ -176,6 +177,22 @@ def test_only_what_changed_is_rendered_again(node: InveNode, nuke: ModuleType, t
     assert again() == [1001, 1002, 1003, 1004]
 
 
+def test_what_changes_outside_of_a_group_is_seen_within(node: InveNode, nuke: ModuleType) -> None:
+    grade = nuke.nodes.Grade(inputs=[nuke.toNode("Read1")])
+    with nuke.nodes.Group() as group:
+        inside = nuke.nodes.Input(name="plate")
+        inner = nodes.insert(node.host)
+        inner.host_node.setInput(nodes.PLATE, inside)
+    group.setInput(0, grade)
+    node.host.set_values(inner.host_node, {"inve_first": 1001, "inve_last": 1002, "inve_reference": 1001})
+    assert plate.plate_of(node.host, inner).rendered == (1001, 1002)
+    assert plate.plate_of(node.host, inner).rendered == ()
+    grade["multiply"].setValue(2)
+    source = plate.plate_of(node.host, inner)
+    assert source.rendered == (1001, 1002)
+    assert pixel(source.pattern % 1002)[0] == 2004
+
+
 def test_a_cancelled_render_goes_on_where_it_was(node: InveNode, nuke: ModuleType, stage: Stage) -> None:
     between(nuke, node, "Grade")["multiply"].setValue(3)
     stage.cancel_after = 3
@@ -233,12 +250,21 @@ def test_vectors_come_from_their_input_or_from_the_plate(
     assert source is not None
     names = oiio.ImageInput.open(source.pattern % 1002).spec().channelnames
     assert set(names) == {"forward.u", "forward.v", "backward.u", "backward.v"}
-    assert dict(zip(names, pixel(source.pattern % 1002), strict=True))["forward.u"] == 1.5
+    # As the daemon reads them: y down.
+    forward, backward = read_vectors(source.pattern % 1002, ("forward", "backward"))
+    assert forward[2, 3].tolist() == [1.5, 0.5]
+    assert backward[2, 3].tolist() == [-1.5, -0.5]
     assert nuke.allNodes("Remove") == []
     # In line above the node, they come with the plate, whose own files still are named as they are.
     node.host_node.setInput(nodes.VECTORS, None)
     node.host_node.setInput(0, generator)
     assert vectors.vectors_of(node.host, node) is not None
+    # Rendered before, they are read from where they are.
+    before = nuke.nodes.Read(file=source.pattern, first=1001, last=1005)
+    node.host_node.setInput(nodes.VECTORS, before)
+    again = vectors.vectors_of(node.host, node)
+    assert again is not None
+    assert (again.pattern, again.is_direct) == (source.pattern, True)
     node.host_node.setInput(nodes.VECTORS, nuke.toNode("Read1"))
     with pytest.raises(RefusedError, match=r"must give forward\.u, .* Read1 lacks forward\.u"):
         vectors.vectors_of(node.host, node)

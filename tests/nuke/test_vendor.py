@@ -105,7 +105,8 @@ def test_the_start_up_file_never_keeps_nuke_from_starting(tmp_path: Path) -> Non
     for name in ("init.py", "inve_nuke/__init__.py", "inve_nuke/vendor.py"):
         (tmp_path / name).write_bytes((INIT.parent / name).read_bytes())
     run = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); exec(open({str(tmp_path / 'init.py')!r}).read())"
+        f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        f"runpy.run_path({str(tmp_path / 'init.py')!r})"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", run], capture_output=True, text=True, check=True)
     assert done.stdout == ""

@@ -48,6 +48,7 @@ class NodeSettings:
         preset: how long is learned.
         working_size: the long edge at which is learned, in pixels; None takes the default.
         grade: of adjustments, by the names of `GRADE`.
+        track_as: what tracks become: "Tracker", "CornerPin" or "Transform".
         with_layers: whether rendered files have a part for each layer too.
         always_render_plate: whether files of a Read are never taken as they are.
     """
@@ -61,6 +62,7 @@ class NodeSettings:
     preset: str
     working_size: int | None
     grade: Mapping[str, float]
+    track_as: str
     with_layers: bool
     always_render_plate: bool
 
@@ -133,6 +135,7 @@ class InveNode:
             preset=str(self._get("inve_preset")),
             working_size=size or None,
             grade={name: float(self._get(f"inve_{name}")) for name in GRADE},
+            track_as=str(self._get("inve_track_as")),
             with_layers=bool(self._get("inve_with_layers")),
             always_render_plate=bool(self._get("inve_always_render")),
         )

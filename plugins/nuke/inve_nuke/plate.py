@@ -58,13 +58,13 @@ def plate_of(host: NukeHost, node: InveNode) -> Source:
     settings = node.settings()
     check_pictures(host, node)
     settings.check()
-    read = _behind(host, node.plate)
+    read = behind(host, node.plate)
     why = "" if not settings.always_render_plate else "The node is set to always render the plate."
-    why = why or _why_not_direct(host, read, settings)
+    why = why or why_not_direct(host, read, settings)
     space = _space(host, read) if not why else ""
     why = why or _why_other_values(host, read, space)
     if not why:
-        return Source(_file(host, read), settings.first, settings.last, space, is_direct=True)
+        return Source(file_of(host, read), settings.first, settings.last, space, is_direct=True)
     return _rendered(host, node.plate, node, "plate", why)
 
 
@@ -82,14 +82,14 @@ def mattes_of(host: NukeHost, node: InveNode) -> tuple[Source, ...]:
     settings.check()
     found = []
     for number, matte in enumerate(node.mattes, 1):
-        read = _behind(host, matte)
-        why = _why_not_direct(host, read, settings)
-        if not why and os.path.splitext(_file(host, read))[1].lower() not in (*_LINEAR_FILES, *_SRGB_FILES):
+        read = behind(host, matte)
+        why = why_not_direct(host, read, settings)
+        if not why and os.path.splitext(file_of(host, read))[1].lower() not in (*_LINEAR_FILES, *_SRGB_FILES):
             why = "The daemon reads mattes of other formats less surely than Nuke."
         if why:
             found.append(_rendered(host, matte, node, f"matte{number}", why))
         else:
-            found.append(Source(_file(host, read), settings.first, settings.last, "raw", is_direct=True))
+            found.append(Source(file_of(host, read), settings.first, settings.last, "raw", is_direct=True))
     return tuple(found)
 
 
@@ -127,15 +127,7 @@ def rendered_channels(host: NukeHost, node: HostNode) -> str:
     return "rgba" if "rgba.alpha" in channels else "rgb"
 
 
-def _rendered(host: NukeHost, source: HostNode, node: InveNode, stem: str, why: str) -> Source:
-    settings = node.settings()
-    folder = f"{node.cache_folder}/{settings.shot}/{stem}"
-    wanted = exr_frames.Wanted(folder, stem, settings.first, settings.last, rendered_channels(host, source))
-    rendered = exr_frames.write(host, source, wanted)
-    return Source(wanted.pattern, settings.first, settings.last, "raw", tuple(rendered), why=why)
-
-
-def _behind(host: NukeHost, node: HostNode) -> HostNode:
+def behind(host: NukeHost, node: HostNode) -> HostNode:
     """The node whose picture this is, past what only passes it on."""
     while host.class_name(node) in ("Dot", "NoOp"):
         above = host.input(node, 0)
@@ -145,7 +137,7 @@ def _behind(host: NukeHost, node: HostNode) -> HostNode:
     return node
 
 
-def _why_not_direct(host: NukeHost, read: HostNode, settings: NodeSettings) -> str:
+def why_not_direct(host: NukeHost, read: HostNode, settings: NodeSettings) -> str:
     """Why the files of a node cannot be named to the daemon; "" where they can."""
     name = host.name(read)
     if host.class_name(read) != "Read":
@@ -165,9 +157,22 @@ def _why_not_direct(host: NukeHost, read: HostNode, settings: NodeSettings) -> s
     return ""
 
 
+def file_of(host: NukeHost, read: HostNode) -> str:
+    """The pattern of a Read's files."""
+    return str(host.value(read, "file"))
+
+
+def _rendered(host: NukeHost, source: HostNode, node: InveNode, stem: str, why: str) -> Source:
+    settings = node.settings()
+    folder = f"{node.cache_folder}/{settings.shot}/{stem}"
+    wanted = exr_frames.Wanted(folder, stem, settings.first, settings.last, rendered_channels(host, source))
+    rendered = exr_frames.write(host, source, wanted)
+    return Source(wanted.pattern, settings.first, settings.last, "raw", tuple(rendered), why=why)
+
+
 def _why_other_values(host: NukeHost, read: HostNode, space: str) -> str:
     """Why the daemon would read other values than Nuke from a Read's files; "" where it would not."""
-    suffix = os.path.splitext(_file(host, read))[1].lower()
+    suffix = os.path.splitext(file_of(host, read))[1].lower()
     management, working = host.colour_management
     names = _names(space)
     if suffix in _LINEAR_FILES:
@@ -186,7 +191,3 @@ def _names(space: str) -> set[str]:
 
 def _space(host: NukeHost, read: HostNode) -> str:
     return "raw" if host.value(read, "raw") else str(host.value(read, "colorspace"))
-
-
-def _file(host: NukeHost, read: HostNode) -> str:
-    return str(host.value(read, "file"))

@@ -146,7 +146,7 @@ class _Stack:
                 if at < len(order):
                     patch["position"] = at
                 order.insert(at, one)
-            if one not in self._edits or _said(self._edits[one]) != _said(edit):
+            if one not in self._edits or not _same(self._edits[one], edit):
                 patch.pop("id", None)
                 patch["edit"] = dict(edit)
             elif patch:
@@ -154,6 +154,10 @@ class _Stack:
             if patch:
                 patches.append({"layer": home, **patch})
         return patches
+
+
+def _same(one: Edit, other: Edit) -> bool:
+    return one == other or _said(one) == _said(other)
 
 
 def _said(edit: Edit) -> dict[str, Any]:

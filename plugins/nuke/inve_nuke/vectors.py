@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import exr_frames
-from inve_nuke.plate import Source, check_pictures
+from inve_nuke.plate import Source, behind, check_pictures, file_of, why_not_direct
 
 if TYPE_CHECKING:
     from inve_nuke.host import NukeHost
@@ -21,7 +21,7 @@ CHANNELS = ("forward.u", "forward.v", "backward.u", "backward.v")
 
 
 def vectors_of(host: NukeHost, node: InveNode) -> Source | None:
-    """The files of the motion vectors, rendered where that must be; None where nothing gives any.
+    """The files of the motion vectors, those of a Read or rendered; None where nothing gives any.
 
     Raises:
         RefusedError: what is at the vectors input has none, or another format than the plate; proxy mode is
@@ -42,6 +42,10 @@ def vectors_of(host: NukeHost, node: InveNode) -> Source | None:
             f"{host.name(source)} must have the plate's format of {plate.width}x{plate.height}, got "
             f"{own.width}x{own.height}; generate the vectors from the plate."
         )
+    read = behind(host, source)
+    # Vectors are slow to make, so that many have them rendered already. No curve is meant for their values.
+    if not why_not_direct(host, read, settings) and file_of(host, read).lower().endswith(".exr"):
+        return Source(file_of(host, read), settings.first, settings.last, "raw", is_direct=True)
     folder = f"{node.cache_folder}/{settings.shot}/vectors"
     wanted = exr_frames.Wanted(folder, "vectors", settings.first, settings.last, "all")
     with host.unrecorded():

@@ -75,7 +75,7 @@ def _word(text: str, at: int) -> tuple[str, int]:
 class Knob:
     """What every knob has."""
 
-    __slots__ = ("_enabled", "_flags", "_label", "_name", "_node", "_tooltip", "_visible")
+    __slots__ = ("_as_defined", "_enabled", "_flags", "_label", "_name", "_node", "_tooltip", "_visible")
 
     def __init__(self, name: str, label: str | None = None, /) -> None:
         self._name = name
@@ -83,6 +83,8 @@ class Knob:
         self._tooltip = ""
         self._node: Any = None
         self._flags = 0
+        # The range and flags of its addUserKnob, word for word.
+        self._as_defined: list[str] = []
         self._enabled = True
         self._visible = True
 
@@ -428,10 +430,8 @@ class Array_Knob(Knob):
         return product
 
     def _text(self) -> str:
-        parts = [self._part(index) for index in range(len(self._values))]
-        if len(parts) == 1:
-            return "{" + parts[0] + "}" if parts[0].startswith("{") else parts[0]
-        return "{" + " ".join(parts) + "}"
+        # Without braces around the whole, which come with a script's line.
+        return " ".join(self._part(index) for index in range(len(self._values)))
 
     def _part(self, index: int) -> str:
         if index in self._expressions:
@@ -466,9 +466,8 @@ class Array_Knob(Knob):
         inner = part[1:-1] if part.startswith("{") else part
         if not inner.startswith("curve"):
             try:
-                self._values[index] = {"true": 1.0, "false": 0.0}.get(inner) or float(
-                    {"true": "1", "false": "0"}.get(inner, inner)
-                )
+                plain = {"true": "1", "false": "0"}.get(inner, inner)
+                self._values[index] = float(int(plain, 16) if plain.startswith("0x") else plain)
             except ValueError:
                 self._expressions[index] = inner
             return
