@@ -72,6 +72,9 @@ class Nuke:
     def status(self, node: Any) -> str:
         return str(node["inve_status"].value())
 
+    def key(self, node: Any) -> str:
+        return str(node["inve_key"].value())
+
     def shown(self, node: Any) -> Any:
         return node.node("INVE_Read")
 

@@ -99,7 +99,7 @@ def send_edits(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
 
     What cannot be carried is refused, element by element, after all else was sent.
     """
-    from inve_nuke import painting, roto_steps
+    from inve_nuke import painting, roto_steps, script_nodes
 
     _need_daemon(live, node)
     document = live.document_of(node)
@@ -107,7 +107,7 @@ def send_edits(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     # What was held, and what the daemon has meanwhile: the new steps build on it.
     document.release()
     wait.until(lambda: document.revision is not None, "Fetching the edits")
-    made = roto_steps.steps(document.layers, painted.layers, painting.owner_of(node.key))
+    made = roto_steps.steps(document.layers, painted.layers, script_nodes.owner_of(node.key))
     for step in made:
         document.perform(step)
     live.send(document)
@@ -125,23 +125,18 @@ def render(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     """Have the node's frames rendered with all edits, and shown by the Read inside."""
     _need_daemon(live, node)
     live.document_of(node)
-    run = live.request_frames(node)
-
-    def is_shown() -> bool:
-        return run.is_complete and not run.unshown and not live.results.is_busy(node.key)
-
-    wait.until(is_shown, "Rendering")
+    run = live.frames.request(node)
+    wait.until(lambda: live.frames.is_shown(node.key, run), "Rendering")
 
 
 @_button
 def track_selected(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
-    """Follow the points of the selected Tracker through the shot; they come back as a Tracker."""
+    """Follow the points of the selected Tracker, or the node's own, and make a node of their tracks."""
     from inve_nuke import tracking
 
     _need_daemon(live, node)
     shot = live.document_of(node).shot
-    answered = tracking.follow_selected(live, node, shot)
-    wait.until(lambda: bool(answered), "Tracking")
+    wait.until(tracking.follow(live, node, shot), "Tracking")
 
 
 @dataclass(frozen=True)

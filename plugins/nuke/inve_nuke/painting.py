@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import geometry, roto
 from inve_nuke.roto_elements import RotoSettings
+from inve_nuke.script_nodes import owner_of
 
 if TYPE_CHECKING:
     from inve_client.plugin.steps import Step
     from inve_nuke.host import NukeHost
     from inve_nuke.host_types import HostNode
     from inve_nuke.node import InveNode
-
-COPY = "-"
-"""Between the key of a node and what tells its copies apart: copies share their paint."""
 
 
 def of(host: NukeHost, node: InveNode) -> roto.Painted:
@@ -31,8 +29,8 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
         raise RefusedError(
             f"{node.name} must have a RotoPaint or Roto node as its paint, got none; connect one."
         )
-    picture = _picture(host, node.plate)
-    geometry.check_same(host.name(paint), _picture(host, paint), picture)
+    picture = picture_of(host, node.plate)
+    geometry.check_same(host.name(paint), picture_of(host, paint), picture)
     settings = node.settings()
     return roto.convert(
         host.script(paint, "curves"),
@@ -48,17 +46,17 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
     )
 
 
-def owner_of(key: str) -> str:
-    """What the edits of a node's paint are known by: the same for a node and its copies."""
-    return key.split(COPY, 1)[0]
-
-
 def said(steps: Sequence[Step]) -> str:
     """What is sent, in words."""
     return "; ".join(step.label for step in steps) if steps else "all of them sent before"
 
 
-def _picture(host: NukeHost, of_node: HostNode) -> geometry.Picture:
+def picture_of(host: NukeHost, of_node: HostNode) -> geometry.Picture:
+    """The picture that a node gives.
+
+    Raises:
+        RefusedError: Nuke is in proxy mode.
+    """
     found = host.format(of_node)
     return geometry.picture_of(
         host.name(of_node), found.width, found.height, found.pixel_aspect, proxy=host.proxy_is_on

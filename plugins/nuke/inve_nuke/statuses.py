@@ -27,20 +27,19 @@ class Statuses:
         self._shots = shots
         self._looked_at = 0.0
 
-    def look_now_and_then(self) -> bool:
-        """Look, unless that was done a moment ago; True where something is other than it was."""
-        if time.monotonic() - self._looked_at < LOOK_S:
-            return False
-        return self.look()
+    @property
+    def is_due(self) -> bool:
+        """Whether the last look is some time ago."""
+        return time.monotonic() - self._looked_at >= LOOK_S
 
     def look(self) -> bool:
-        """Bring all lines up to date."""
+        """Bring all lines up to date; True where the panel's are other than they were."""
         self._looked_at = time.monotonic()
         shots, entries = self._shots, []
         with shots.host.unrecorded():
             for node in shots.nodes:
                 shot = node.settings().shot
-                entry = Entry(node.key, node.name, shot, shots.results.of(node.key) is not None)
+                entry = Entry(node.key, node.name, shot, shots.frames.results.of(node.key) is not None)
                 entries.append(entry)
                 node.show_status(*self._status(entry))
         before, self.entries = self.entries, tuple(entries)
@@ -48,7 +47,7 @@ class Statuses:
 
     def _status(self, entry: Entry) -> tuple[str, float | None]:
         """A node's line, and how much is done of what it is at."""
-        session, rendering = self._shots.session, self._shots.rendering
+        session, rendering = self._shots.session, self._shots.frames.rendering
         job = session.job_of(entry.shot) if entry.shot else None
         if entry.shot in session.opening or (job is not None and not job.ended):
             return wording.progress(job), None if job is None else job.share
