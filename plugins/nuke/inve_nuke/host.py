@@ -8,6 +8,8 @@ methods belong to the main thread, except `in_main_thread`, `in_main_thread_with
 from __future__ import annotations
 
 import contextlib
+import importlib
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -341,6 +343,19 @@ class NukeHost:
         # As text: setValueAt makes keys only where there are some already, and takes a call for each number.
         self._knob(node, name).fromScript(" ".join(f"{{curve {curve}}}" for curve in curves))
 
+    def paint_number(self, node: HostNode, element: str, attribute: str, frame: float) -> float:
+        """An attribute of a stroke, shape or layer of a Roto node, with Nuke's default where it has none.
+
+        Args:
+            element: its path, such as "Layer1/Brush1".
+        """
+        return float(self._knob(node, "curves").toElement(element).getAttributes().getValue(frame, attribute))
+
+    def curve_constants(self, class_name: str) -> dict[str, Any]:
+        """The constants of a class of `nuke.curvelib`, such as AnimAttributes or FlagType."""
+        found = getattr(importlib.import_module("nuke.curvelib"), class_name)
+        return {name: getattr(found, name) for name in dir(found) if re.match(r"[ke][A-Z]", name)}
+
     def set_tooltip(self, node: HostNode, name: str, text: str) -> None:
         """What shows over a knob."""
         self._knob(node, name).setTooltip(text)
@@ -373,6 +388,10 @@ class NukeHost:
         """The first and last frame of what a node gives."""
         frames = node.frameRange()
         return int(frames.first()), int(frames.last())
+
+    def sample(self, node: HostNode, channel: str, x: float, y: float, frame: int) -> float:
+        """A picture's value at a place, y up, on a frame; the pixels around it have a share in it."""
+        return float(cast("Any", node).sample(channel, x, y, 1, 1, frame))
 
     def render(self, write: HostNode, first: int, last: int) -> None:
         """Render a Write's frames with Nuke's own meter; blocks until the last is written.
