@@ -176,6 +176,22 @@ def test_only_what_changed_is_rendered_again(node: InveNode, nuke: ModuleType, t
     assert again() == [1001, 1002, 1003, 1004]
 
 
+def test_what_changes_outside_of_a_group_is_seen_within(node: InveNode, nuke: ModuleType) -> None:
+    grade = nuke.nodes.Grade(inputs=[nuke.toNode("Read1")])
+    with nuke.nodes.Group() as group:
+        inside = nuke.nodes.Input(name="plate")
+        inner = nodes.insert(node.host)
+        inner.host_node.setInput(nodes.PLATE, inside)
+    group.setInput(0, grade)
+    node.host.set_values(inner.host_node, {"inve_first": 1001, "inve_last": 1002, "inve_reference": 1001})
+    assert plate.plate_of(node.host, inner).rendered == (1001, 1002)
+    assert plate.plate_of(node.host, inner).rendered == ()
+    grade["multiply"].setValue(2)
+    source = plate.plate_of(node.host, inner)
+    assert source.rendered == (1001, 1002)
+    assert pixel(source.pattern % 1002)[0] == 2004
+
+
 def test_a_cancelled_render_goes_on_where_it_was(node: InveNode, nuke: ModuleType, stage: Stage) -> None:
     between(nuke, node, "Grade")["multiply"].setValue(3)
     stage.cancel_after = 3
