@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import inspect
 import threading
@@ -103,8 +104,7 @@ def test_nothing_in_the_stand_in_is_undocumented(nuke: ModuleType) -> None:
 
 
 def test_the_constants_of_curves_are_documented(nuke: ModuleType) -> None:
-    from nuke import curvelib
-
+    curvelib = importlib.import_module("nuke.curvelib")
     (path,) = (path for path in _stub_files() if path.stem == "_curvelib")
     documented = {
         f"{node.name}.{line.target.id}"
