@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -22,23 +21,6 @@ def host(stage: Stage) -> object:
     return NukeHost()
 
 
-def in_thread(stage: Stage, call: object) -> list[object]:
-    """What a call off the main thread gives, or raises, while the main thread goes on."""
-    results: list[object] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except (RefusedError, FakeNukeError) as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    while thread.is_alive():
-        stage.run_main_thread(0.05)
-    return results
-
-
 def test_without_nuke_it_says_where_it_runs() -> None:
     root = Path(__file__).resolve().parents[2]
     code = (
@@ -50,41 +32,13 @@ def test_without_nuke_it_says_where_it_runs() -> None:
     assert "start Nuke" in run.stdout
 
 
-def test_a_call_on_the_main_thread_brings_back_what_it_gave(
-    host: object, stage: Stage, nuke: ModuleType
-) -> None:
-    assert in_thread(stage, lambda: host.in_main_thread_with_result(lambda: nuke.nodes.NoOp().name())) == [
-        "NoOp1"
-    ]
-    assert host.in_main_thread_with_result(lambda: 7) == 7  # from the main thread itself Nuke would hang
-
-
-def test_a_call_on_the_main_thread_brings_back_what_it_raised(host: object, stage: Stage) -> None:
-    def refuse() -> None:
-        raise RefusedError("not now")
-
-    def fail() -> None:
-        raise ZeroDivisionError("one by none")
-
-    (refused,) = in_thread(stage, lambda: host.in_main_thread_with_result(refuse))
-    assert isinstance(refused, RefusedError)
-    assert str(refused) == "not now"
-    (failed,) = in_thread(stage, lambda: host.in_main_thread_with_result(fail))
-    assert isinstance(failed, RefusedError)
-    assert "one by none" in str(failed)
-    assert not stage.printed
-
-
-def test_in_terminal_mode_calls_run_at_once_and_messages_are_printed(terminal: Stage) -> None:
+def test_in_terminal_mode_messages_are_printed(terminal: Stage) -> None:
     from inve_nuke.host import NukeHost
 
-    host, ran = NukeHost(), []
-    host.in_main_thread(lambda: ran.append(1))
+    host = NukeHost()
     host.message("frames 1001-1070 are ready")
-    assert ran == [1]
     assert terminal.messages == []
     assert terminal.printed == ["frames 1001-1070 are ready"]
-    assert not host.ask("Really?")
 
 
 def test_undo_is_one_step_and_takes_a_failure_back(host: object, nuke: ModuleType) -> None:
@@ -125,16 +79,18 @@ def test_a_knob_that_is_missing_is_named(host: object) -> None:
         host.value(read, "shot")
 
 
-def test_keys_replace_what_was_there(host: object) -> None:
+def test_knobs_are_read_and_set_by_name(host: object) -> None:
     pin = host.create("CornerPin2D")
     host.set_value(pin, "to1", [3, 4])
-    host.set_keys(pin, "to1", {1001: (1.5, 2.25), 1003: (3.5, -4.0)})
-    assert [host.number_at(pin, "to1", 1003, index) for index in (0, 1)] == [3.5, -4]
-    assert host.script(pin, "to1") == "{{curve x1001 1.5 x1003 3.5} {curve x1001 2.25 x1003 -4}}"
+    assert host.value(pin, "to1") == [3, 4]
+    assert not host.is_animated(pin, "to1")
+    host.set_script(pin, "to1", "{curve x1001 1.5 x1003 3.5} 7")
+    assert [host.number_at(pin, "to1", 1003, index) for index in (0, 1)] == [3.5, 7]
     assert host.is_animated(pin, "to1")
-    transform = host.create("Transform")
-    host.set_keys(transform, "rotate", {1001: (10.0,), 1002: (12.0,)})
-    assert host.number_at(transform, "rotate", 1002) == 12
+    write = host.create("Write")
+    assert host.choose(write, "datatype", "32 bit float")
+    assert not host.choose(write, "datatype", "64 bit float")
+    assert host.value(write, "datatype") == "32 bit float"
 
 
 def test_callbacks_tell_which_knob_and_end(host: object, nuke: ModuleType, tmp_path: Path) -> None:
@@ -150,17 +106,6 @@ def test_callbacks_tell_which_knob_and_end(host: object, nuke: ModuleType, tmp_p
     nuke.scriptSave(str(tmp_path / "a.nk"))
     host.delete(grade)
     assert heard == [("Grade1", "showPanel"), ("Grade1", "multiply"), ("saved", ""), ("deleted", "Grade1")]
-
-
-def test_progress_shows_and_knows_cancel(host: object, stage: Stage) -> None:
-    with host.progress("INVE") as bar:
-        bar.report(0.256, "frame 3 of 12")
-        assert not bar.cancelled
-        stage.cancelled = True
-        assert bar.cancelled
-        bar.report(1.7, "done")
-    assert ("INVE", 26, "frame 3 of 12") in stage.progress
-    assert stage.progress[-1] == ("INVE", 100, "done")
 
 
 def test_rendering_tells_cancelling_from_failing(

@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 import pytest
+from node_support import HEIGHT, WIDTH, write_frames
 
 import stage as stages
 from inve_client.plugin.messages import RefusedError
@@ -16,28 +17,12 @@ from inve_nuke import node as nodes
 from inve_nuke.node import InveNode
 from stage import Stage
 
-HEIGHT, WIDTH = 6, 10
-
 
 @pytest.fixture
 def host(stage: Stage) -> object:
     from inve_nuke.host import NukeHost
 
     return NukeHost()
-
-
-def write_frames(folder: Path, stem: str, frames: range, value: float, names: str = "RGB") -> str:
-    """A sequence whose pixels have a value and the frame's number added; its pattern."""
-    folder.mkdir(exist_ok=True)
-    for frame in frames:
-        spec = oiio.ImageSpec(WIDTH, HEIGHT, len(names), oiio.FLOAT)
-        spec.channelnames = list(names)
-        path = str(folder / f"{stem}.{frame:04d}.exr")
-        out = oiio.ImageOutput.create(path)
-        assert out.open(path, spec)
-        out.write_image(np.full((HEIGHT, WIDTH, len(names)), value + frame, np.float32))
-        out.close()
-    return str(folder / f"{stem}.%04d.exr")
 
 
 def shown(nuke: ModuleType, node: InveNode, frame: int, tmp_path: Path) -> float:

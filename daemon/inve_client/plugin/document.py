@@ -144,6 +144,16 @@ class EditDocument(SyncedLayers):
         types = {self._find(one)[1]["type"] for one in ids}
         self._do(f"Remove {' and '.join(sorted(types))}", "remove_edits", edits=tuple(ids))
 
+    def perform(self, step: Step) -> None:
+        """Do a step that was put together elsewhere, as for all that a paint node has.
+
+        Raises:
+            StepImpossible: the layers do not allow it.
+        """
+        self._shown = apply(self.layers, step)
+        self.pending.append(step)
+        self._undone = []
+
     def undo(self) -> None:
         """Take back the last step: here, where it was not sent yet, else by asking the daemon."""
         last = self.pending[-1] if self.pending else None
@@ -168,10 +178,7 @@ class EditDocument(SyncedLayers):
             self.pending.append(Step("redo", "Redo"))
 
     def _do(self, label: str, kind: str = "patch_edits", **fields: Any) -> None:
-        step = Step(kind, label, **fields)
-        self._shown = apply(self.layers, step)
-        self.pending.append(step)
-        self._undone = []
+        self.perform(Step(kind, label, **fields))
 
     def _find(self, one: str) -> tuple[Layer, Edit]:
         for layer in self.layers:

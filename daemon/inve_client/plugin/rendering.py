@@ -45,6 +45,7 @@ class Run:
         superseded: paths of files that others have taken the place of.
         sharpened_at: when the model was last looked at while it was being learned.
         was_final: whether it had been learned to its end by then.
+        layers: whether the files have edit layers, mattes and uv as parts.
     """
 
     shot: str
@@ -62,6 +63,7 @@ class Run:
     superseded: set[str] = field(default_factory=set)
     sharpened_at: float = 0.0
     was_final: bool = True
+    layers: bool = False
 
     @property
     def left(self) -> int:
@@ -113,6 +115,8 @@ class Rendering:
         frames: Sequence[int],
         current: int,
         revision: int | None = None,
+        *,
+        layers: bool = False,
     ) -> Run:
         """Want a strip's or node's frames: the current one at once, then all that are not up to date.
 
@@ -126,10 +130,11 @@ class Rendering:
             current: the one to begin with.
             revision: of the edits that are to be seen; None where it is not known: then the current frame is
                 asked for in any case, and its answer tells.
+            layers: whether edit layers, mattes and uv are wanted as parts of the files.
         """
         run = self.runs.get(key)
-        if run is None or (run.shot, run.folder) != (shot, folder):
-            run = Run(shot, folder)
+        if run is None or (run.shot, run.folder, run.layers) != (shot, folder, layers):
+            run = Run(shot, folder, layers=layers)
         # The newest wish is served first.
         self.runs.pop(key, None)
         self.runs[key] = run
@@ -267,6 +272,7 @@ class Rendering:
             run.folder,
             compression="none" if local and frame == run.current else "zip",
             shared=local and self._can_share,
+            layers=run.layers,
         )
         known = run.out[frame] = run.revision
 

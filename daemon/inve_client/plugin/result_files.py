@@ -50,6 +50,7 @@ class RenderFrame(Request[RenderedFile]):
         folder: absolute; made where it is missing.
         compression: "none" is sooner there, "zip" takes less room.
         shared: whether the daemon may be on this machine.
+        layers: whether edit layers, mattes and uv come as parts of the file.
     """
 
     kind: ClassVar[str] = "render"
@@ -59,6 +60,7 @@ class RenderFrame(Request[RenderedFile]):
     folder: str
     compression: str = "zip"
     shared: bool = False
+    layers: bool = False
 
     def fields(self) -> dict[str, Any]:
         """As SPEC.md has it."""
@@ -67,6 +69,7 @@ class RenderFrame(Request[RenderedFile]):
             "frames": [self.frame],
             "compression": self.compression,
             "shared": self.shared,
+            "layers": self.layers,
             "out": None,
         }
 

@@ -231,9 +231,10 @@ class Session:
         if known is not None and known.result and not job.result:
             job = dataclasses.replace(job, result=known.result)
         self.jobs[job.id] = job
-        self._heard[job.id] = time.monotonic()
-        if job.ended and (known is None or not known.ended):
-            self._heard.pop(job.id)
+        if not job.ended:
+            self._heard[job.id] = time.monotonic()
+        elif known is None or not known.ended:
+            self._heard.pop(job.id, None)
             if known is not None or job.id in self._own_jobs:
                 self._after_end(job)
         while len(self.jobs) > KEPT_JOBS:

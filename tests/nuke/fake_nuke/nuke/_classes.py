@@ -153,7 +153,14 @@ CLASSES: dict[str, tuple[int, list[Maker]]] = {
     "Merge2": (3, [_choice("operation", "over", "plus", "multiply", "copy"), _number("mix", 1)]),
     "Shuffle": (2, [_channels("in", "rgba"), _channels("in2", "none"), _channels("out", "rgba")]),
     "Switch": (10, [_number("which")]),
-    "Remove": (1, [_choice("operation", "remove", "keep"), _channels("channels", "all")]),
+    "Remove": (
+        1,
+        [
+            _choice("operation", "remove", "keep"),
+            _channels("channels", "all"),
+            _channels("channels2", "none"),
+        ],
+    ),
     "TimeOffset": (1, [_whole("time_offset")]),
     "Constant": (1, [_channels(), _number("color", 0, k.AColor_Knob), _plain(k.Format_Knob, "format")]),
     "RotoPaint": (

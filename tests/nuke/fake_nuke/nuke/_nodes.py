@@ -215,14 +215,14 @@ class Node:
 
     def dependencies(self, mask: int) -> list[Any]:
         """What this one depends on, of the kinds of the mask; no expression is followed here."""
-        found = [node for node in self._inputs if node is not None] if mask & 1 else []
-        if self._class == "Input" and mask & 1 and isinstance(self._parent, Group):
-            outside = self._parent.input(int(self["number"].value()))
-            found += [outside] if outside is not None else []
-        return found
+        return [node for node in self._inputs if node is not None] if mask & 1 else []
 
     def dependent(self, mask: int, forceEvaluate: bool = True) -> list[Any]:
         return [node for node in self._parent._children if self in node._inputs]
+
+    def __len__(self) -> int:
+        # As documented, and a trap: a node in a condition is its number of knobs.
+        return len(self._knobs_)
 
     def isSelected(self) -> bool:
         return self in current().selected

@@ -17,7 +17,6 @@ _PASSING = {
     "RotoPaint",
     "Roto",
     "Tracker4",
-    "Remove",
     "TimeOffset",
     "Merge2",
     "Write",
@@ -138,11 +137,25 @@ def picture_of(node: Any, frame: int) -> Picture:
         shape = next(iter(below.channels.values())).shape
         below.channels.update({name: np.full(shape, value, np.float32) for name, value in VECTORS.items()})
         return below
+    if node._class == "Remove":
+        return _cut(node, below)
     if node._class == "Shuffle":
         return _shuffled(node, below)
     if node._class in _PASSING or node._class in ("Input", "Group", "Switch"):
         return below
     raise FakeNukeError(f"the fake cannot render a {node._class}; teach _pictures.py.")
+
+
+def _cut(node: Any, below: Picture) -> Picture:
+    """What a Remove leaves."""
+    chosen = {node[name].value() for name in ("channels", "channels2")}
+    keeps = node["operation"].value() == "keep"
+    below.channels = {
+        name: pixels
+        for name, pixels in below.channels.items()
+        if bool(chosen & {"all", name, name.partition(".")[0]}) == keeps
+    }
+    return below
 
 
 def _shuffled(node: Any, below: Picture) -> Picture:

@@ -34,7 +34,7 @@ def _write_nodes(lines: list[str], nodes: list[Any], indent: str) -> None:
         if isinstance(node, _nodes.Group):
             _write_nodes(lines, node.nodes(), indent + " ")
             lines.append(f"{indent}end_group")
-        written[id(node)] = f"N{len(lines):x}{id(node) & 0xFFFF:x}"
+        written[id(node)] = f"N{len(lines):x}"
         lines.append(f"{indent}set {written[id(node)]} [stack 0]")
 
 
@@ -70,9 +70,10 @@ def _knob_lines(node: Any) -> list[str]:
         if isinstance(knob, _knobs.Script_Knob) or not knob.toScript():
             continue
         text = knob.toScript()
-        if isinstance(knob, _knobs.ScriptedKnob):
+        is_list = isinstance(knob, _knobs.Array_Knob) and (" " in text or text.startswith("{"))
+        if isinstance(knob, _knobs.ScriptedKnob) or (is_list and type(knob) is not _knobs.Enumeration_Knob):
             text = "{" + text + "}"
-        elif not (isinstance(knob, _knobs.Array_Knob) and text.startswith("{")):
+        else:
             text = _knobs.quoted(text)
         lines.append(f" {name} {text}")
     return lines
@@ -89,9 +90,9 @@ def _definition(knob: Any) -> str:
         parts += ["M", "{" + " ".join(_knobs.quoted(choice) for choice in knob.values()) + "}"]
     if isinstance(knob, (_knobs.PyScript_Knob, _knobs.Text_Knob)) and knob._string:
         parts += ["T", _knobs.quoted(knob._string)]
-    if not knob.visible():
+    if not knob.visible() and "+HIDDEN" not in knob._as_defined:
         parts.append("+HIDDEN")
-    parts += [flag for flag, bit in _FLAGS if knob.getFlag(bit)]
+    parts += knob._as_defined
     return "addUserKnob {" + " ".join(parts) + "}"
 
 
@@ -204,6 +205,7 @@ def _user_knob(definition: str) -> Any:
         word = words[at]
         if word[0] in "+-":
             _flag(knob, word)
+            knob._as_defined.append(word)
             at += 1
             continue
         value = words[at + 1]
@@ -216,6 +218,7 @@ def _user_knob(definition: str) -> Any:
         elif word == "T":
             knob._string = value
         elif word == "R":
+            knob._as_defined += ["R", value, words[at + 2]]
             at += 1
         elif word != "n":
             raise FakeNukeError(f"addUserKnob {name!r} has an option {word!r} that is not known.")

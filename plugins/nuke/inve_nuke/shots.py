@@ -1,0 +1,300 @@
+"""What the INVE nodes of the open script have live: their shots, edits and frames.
+
+    shots = current()
+    node = shots.of(nuke.thisNode())     # known by its key from now on, whatever it is called
+    shots.change(node.key, lambda document: document.undo())
+    shots.session.pump()                 # a timer does it in Nuke's window; scripts without one do
+
+All of it is made again from what the nodes have stored: a script that is opened shows its last results
+without a daemon. A node's key stays as it is renamed; a pasted copy gets a key and so a result of its own,
+but means the same shot and the same paint. Learning goes on where a node is deleted or the script closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from inve_client.plugin import session as sessions
+from inve_client.plugin.document import EditDocument
+from inve_client.plugin.editing import EditSync
+from inve_client.plugin.messages import Connection, ConnectionState, News, RefusedError, ShotNews
+from inve_nuke import node as nodes
+from inve_nuke.frames import NodeFrames
+from inve_nuke.panel.log import Log
+from inve_nuke.panel.model import PanelModel
+from inve_nuke.results import Result
+from inve_nuke.script_nodes import ScriptNodes
+from inve_nuke.statuses import Statuses
+
+if TYPE_CHECKING:
+    from inve_client.plugin.rendering import Run
+    from inve_nuke.host import NukeHost
+    from inve_nuke.host_types import HostNode
+    from inve_nuke.node import InveNode
+    from inve_nuke.panel.view import Entry
+    from inve_nuke.pumping import Pump
+
+
+class Shots:
+    """All INVE nodes of one Nuke; made once, outlives scripts.
+
+    Attributes:
+        host: Nuke.
+        nodes: those of the script.
+        session: what is known of the daemon.
+        edits: the shots' edits.
+        frames: what the nodes show, and what is on its way to them.
+        log: the line that matters.
+        endpoint: as it was typed; of the daemon that is or was connected.
+        current: the key of the node that the panel shows; "" for none.
+        revision: grows with every change that the panel shows.
+    """
+
+    def __init__(self, host: NukeHost) -> None:
+        self.host = host
+        self.session = sessions.start("inve_nuke")
+        self.log = Log(self.session)
+        self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
+        self.panel = PanelModel(self.session, self, self.log)
+        self.nodes = ScriptNodes(host, self._came, self._went)
+        self.frames = NodeFrames(host, self.session, self.nodes, self._changed)
+        self.statuses = Statuses(self)
+        self.endpoint = ""
+        self.current = ""
+        self.revision = 0
+        self.pump: Pump | None = None
+        self._forget_events = [
+            # Looked at with the next pump: what is deleted still is there while that is told.
+            host.listen("node created", self._changed_script, "Group"),
+            host.listen("node deleted", self._changed_script, "Group"),
+            host.listen("script opened", self._changed_script),
+            host.listen("knob changed", self._changed_knob, "Group"),
+            host.listen("script saved", lambda _, __: self.store()),
+            host.listen("script closed", lambda _, __: self.close_script()),
+        ]
+        self.session.listeners.append(self._take_in)
+        self.session.tickers.append(self.look)
+
+    def end(self) -> None:
+        """Let go of Nuke and of the daemon, which goes on."""
+        for forget in self._forget_events:
+            forget()
+        if self.pump is not None:
+            self.pump.stop()
+        self.frames.close()
+        self.edits.close()
+        self.log.close()
+
+    # The nodes
+
+    def of(self, host_node: HostNode) -> InveNode:
+        """An INVE node, which is known from now on.
+
+        Raises:
+            RefusedError: it is no INVE node.
+        """
+        node = self.nodes.of(host_node)
+        self.look_at_once()
+        return node
+
+    def insert(self) -> InveNode:
+        """Insert an INVE node beneath the selection."""
+        return self.nodes.adopt(nodes.insert(self.host))
+
+    def close_script(self) -> None:
+        """The script is being closed: its nodes go, what the daemon is at goes on."""
+        self.nodes.clear()
+        self.frames.results.clear()
+        self.edits.documents.clear()
+        self.current = ""
+        self.look_at_once()
+
+    def store(self) -> None:
+        """Write the edits into their nodes, where the script is about to be saved."""
+        with self.host.unrecorded():
+            for node in self.nodes:
+                document = self.edits.documents.get(node.settings().shot)
+                if document is not None:
+                    node.document = document.to_json()
+                node.rest()
+        self.frames.results.saved()
+
+    def _came(self, node: InveNode) -> None:
+        self.current = self.current or node.key
+        try:
+            if node.result:
+                self.frames.results.adopt(node.key, Result.from_map(node.result))
+            self._open(node)
+        except RefusedError as refusal:
+            self.session.fail(refusal.problem)
+        self.revision += 1
+
+    def _went(self, key: str) -> None:
+        self.frames.forget(key)
+        if self.current == key:
+            self.current = next((node.key for node in self.nodes), "")
+        self.revision += 1
+
+    def _changed_script(self, _: HostNode, __: str) -> None:
+        self.nodes.is_stale = True
+
+    def _changed_knob(self, host_node: HostNode, knob: str) -> None:
+        """The artist has chosen a layer to be shown."""
+        if knob != "inve_layer" or not nodes.is_inve(self.host, host_node):
+            return
+        self.frames.choose_layer(self.nodes.of(host_node), str(self.host.value(host_node, knob)))
+
+    # The edits
+
+    def document_of(self, node: InveNode) -> EditDocument:
+        """The edits of a node's shot, in step with the daemon from now on.
+
+        Raises:
+            RefusedError: the node has no shot yet, or its stored edits cannot be read.
+        """
+        document = self._open(node)
+        if document is None:
+            raise RefusedError(f"{node.name} must be prepared before it has edits; press Prepare.")
+        return document
+
+    def _open(self, node: InveNode) -> EditDocument | None:
+        shot = node.settings().shot
+        if not shot:
+            return None
+        known = self.edits.documents.get(shot)
+        if known is not None:
+            return known
+        stored = EditDocument.from_json(node.document) if node.document else None
+        return self.edits.open(stored if stored is not None and stored.shot == shot else EditDocument(shot))
+
+    def _changed(self, _: str = "") -> None:
+        self.revision += 1
+
+    def _confirmed(self, shot: str) -> None:
+        document = self.edits.documents.get(shot)
+        if document is not None:
+            self.frames.update(document)
+
+    # What the panel asks
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The frames that are awaited, by node."""
+        return self.frames.rendering.runs
+
+    def entries(self) -> Sequence[Entry]:
+        """All nodes as the panel lists them."""
+        return self.statuses.entries
+
+    def document(self, key: str) -> EditDocument | None:
+        """A node's edits, where they are in memory."""
+        entry = next((one for one in self.statuses.entries if one.key == key), None)
+        return None if entry is None else self.edits.documents.get(entry.shot)
+
+    def choose(self, key: str) -> None:
+        """Show another node's layers."""
+        self.current = key
+        self.revision += 1
+
+    def connect(self, key: str) -> None:
+        """Connect to a node's daemon, "" being the default one."""
+        node = self.nodes.get(key)
+        self.endpoint = node.settings().endpoint if node is not None else ""
+        self.session.connect(self.endpoint)
+        self.hurry()
+
+    def change(self, key: str, step: Callable[[EditDocument], Any]) -> None:
+        """Do a step on a node's edits, and send it.
+
+        Raises:
+            RefusedError: there is no such node, or the step cannot be done.
+        """
+        node = self.nodes.get(key)
+        if node is None:
+            raise RefusedError("An INVE node must be chosen in the list of shots, got none; choose one.")
+        document = self.document_of(node)
+        step(document)
+        self.send(document)
+
+    def send(self, document: EditDocument) -> None:
+        """Ask the daemon for what was done to a shot's edits, as soon as it can be."""
+        self.revision += 1
+        self.edits.send(document.shot)
+        self.hurry()
+
+    def cancel_run(self, key: str) -> bool:
+        """Ask for no more of a node's frames."""
+        self.revision += 1
+        return self.frames.rendering.cancel(key)
+
+    # Time
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is awaited."""
+        session = self.session
+        return bool(session.waiting or session.has_work or session.opening) or self.frames.rendering.is_busy
+
+    def hurry(self) -> None:
+        """Something was asked: have it pumped soon."""
+        if self.pump is not None:
+            self.pump.hurry()
+
+    def look(self) -> bool:
+        """Look at the script where it has changed, at its knobs now and then; the session's pump calls it."""
+        if self.nodes.is_due:
+            self.nodes.scan()
+        elif not self.statuses.is_due:
+            return False
+        self.frames.follow_current_frame()
+        return self.look_at_once()
+
+    def look_at_once(self) -> bool:
+        """Bring the status lines and the panel's up to date; True where these are other than they were."""
+        is_other = self.statuses.look()
+        self.revision += is_other
+        return is_other
+
+    def _take_in(self, news: News) -> None:
+        is_new = isinstance(news, ShotNews) and news.change in ("opened", "model")
+        if is_new or (isinstance(news, Connection) and news.state is ConnectionState.CONNECTED):
+            # What the daemon has of the nodes' shots, it tells now.
+            for node in self.nodes:
+                try:
+                    self._open(node)
+                except RefusedError as refusal:
+                    self.session.fail(refusal.problem)
+
+
+_current: Shots | None = None
+
+
+def current() -> Shots:
+    """Those of this Nuke; made with the first call, which starts the timer where there is a window."""
+    global _current
+    if _current is None:
+        from inve_nuke.host import NukeHost
+
+        host = NukeHost()
+        _current = Shots(host)
+        if host.is_gui:
+            from inve_nuke.pumping import Pump
+
+            made = _current
+            _current.pump = Pump(made.session.pump, lambda: made.is_busy, stop)
+    return _current
+
+
+def stop() -> None:
+    """Nuke ends, or the plugin is to be made anew."""
+    global _current
+    if _current is not None:
+        made, _current = _current, None
+        made.end()
+        sessions.stop()
+
+
+def panel_model() -> PanelModel:
+    """What the panels of this Nuke show."""
+    return current().panel

@@ -1,0 +1,38 @@
+"""What a paint node becomes, held against the daemon's own idea of an edit stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_roto import SETTINGS, golden
+
+from inve_core.edits import EditError, check_stack, parse_stack
+
+
+@pytest.mark.parametrize("name", ["strokes_hexadecimal", "layers", "refused", "shapes"])
+@pytest.mark.parametrize("pressure", ["painted", "size", "opacity"])
+def test_the_daemon_takes_all_of_it(name: str, pressure: str) -> None:
+    layers: list[dict[str, Any]] = [
+        {"name": layer.name, "kind": layer.kind, "edits": list(layer.edits)}
+        for layer in golden(name, pressure=pressure).layers
+    ]
+    stack = parse_stack({"version": 2, "layers": layers})
+    assert sum(len(layer.edits) for layer in stack.layers) > 0
+    check_stack(
+        stack,
+        width=SETTINGS.picture.width,
+        height=SETTINGS.picture.height,
+        frames=range(SETTINGS.first, SETTINGS.last + 1),
+        video_layers=["foreground", "background"],
+    )
+
+
+def test_the_check_sees_what_does_not_fit() -> None:
+    layers = [
+        {"name": layer.name, "kind": layer.kind, "edits": list(layer.edits)}
+        for layer in golden("shapes").layers
+    ]
+    stack = parse_stack({"version": 2, "layers": layers})
+    with pytest.raises(EditError, match="outside"):
+        check_stack(stack, width=100, height=100, frames=range(1001, 1011), video_layers=["background"])
