@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Optional, TypeVar, cast
 
-from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import Heard, Progress
 
 from .nuke_module import nuke
