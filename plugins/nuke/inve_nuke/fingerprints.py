@@ -61,13 +61,16 @@ class Fingerprints:
         self._sequences: list[_Sequence] = []
         self._mixes_frames = False
         settings = (host.colour_management, host.format(node))
-        self._tree = "\n".join([repr(settings), *self._lines(node)])
+        tree = "\n".join([repr(settings), *self._lines(node)])
+        self._tree = hashlib.blake2b(tree.encode(), digest_size=16)
         self._all = self._stamps_of_all() if self._mixes_frames else ""
 
     def at(self, frame: int) -> str:
         """The fingerprint of a frame, 32 hexadecimal digits."""
         stamps = self._all or "\n".join(sequence.stamp(frame) for sequence in self._sequences)
-        return hashlib.blake2b(f"{self._tree}\n{stamps}".encode(), digest_size=16).hexdigest()
+        whole = self._tree.copy()
+        whole.update(f"\n{stamps}".encode())
+        return whole.hexdigest()
 
     def _lines(self, node: HostNode) -> list[str]:
         """A line for each node above, itself included; without recursion, for chains may be long."""

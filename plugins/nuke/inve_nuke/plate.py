@@ -20,7 +20,8 @@ from inve_nuke.fingerprints import FRAME_TOKEN, is_shifted
 if TYPE_CHECKING:
     from inve_nuke.host import NukeHost
     from inve_nuke.host_types import HostNode, PictureFormat
-    from inve_nuke.node import InveNode, NodeSettings
+    from inve_nuke.node import InveNode
+    from inve_nuke.node_settings import NodeSettings
 
 _LINEAR_FILES = (".exr",)
 _SRGB_FILES = (".png", ".jpg", ".jpeg")
