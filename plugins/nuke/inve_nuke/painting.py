@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import geometry, roto
-from inve_nuke.roto_elements import RotoSettings
+from inve_nuke.roto_elements import AttributeNames, RotoSettings
 from inve_nuke.script_nodes import owner_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
             last=settings.last,
             reference_frame=settings.reference_frame,
             adjustment=settings.grade,
+            names=_names(host),
         ),
     )
 
@@ -49,6 +50,17 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
 def said(steps: Sequence[Step]) -> str:
     """What is sent, in words."""
     return "; ".join(step.label for step in steps) if steps else "all of them sent before"
+
+
+def _names(host: NukeHost) -> AttributeNames:
+    """What this Nuke calls the attributes that no saved script at hand has."""
+    known = host.curve_constants("AnimAttributes")
+    guess = AttributeNames()
+    return AttributeNames(
+        pressure_size=known.get("kDynamicSizeAttribute", guess.pressure_size),
+        pressure_opacity=known.get("kDynamicTransparencyAttribute", guess.pressure_opacity),
+        pressure_hardness=known.get("kDynamicHardnessAttribute", guess.pressure_hardness),
+    )
 
 
 def picture_of(host: NukeHost, of_node: HostNode) -> geometry.Picture:

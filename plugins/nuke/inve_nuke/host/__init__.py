@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from .application import Application
 from .graph import Graph
+from .paint import Paint
 from .rendering import Pictures
 
 
-class NukeHost(Application, Graph, Pictures):
+class NukeHost(Application, Graph, Pictures, Paint):
     """One running Nuke. Make it on the main thread.
 
     Nodes are what these methods gave. A knob that a node has not got is refused with a sentence.
