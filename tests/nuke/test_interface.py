@@ -83,6 +83,12 @@ def test_a_button_that_is_refused_shows_its_sentence(started: ModuleType, stage:
     assert stage.messages[1:] == ["INVE1 must be learning or rendering to be cancelled; it is not."]
 
 
+def test_the_checklist_is_shown(started: ModuleType, stage: Stage) -> None:
+    stage.commands["Nuke/INVE/Check this Nuke"].invoke()
+    (said,) = stage.messages
+    assert len(said.splitlines()) > 5
+
+
 def test_only_a_script_with_inve_nodes_wakes_the_plugin(
     started: ModuleType, stage: Stage, tmp_path: Path
 ) -> None:
