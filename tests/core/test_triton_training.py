@@ -183,5 +183,6 @@ def check_a_short_training(few_programs, tmp_path, monkeypatch):
     assert np.isfinite(trainer.report["psnr_db"])
 
 
+@pytest.mark.slow
 def test_kernels_in_the_interpreter(interpreted):
     interpreted(__file__)
