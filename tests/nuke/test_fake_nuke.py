@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import inspect
 import threading
@@ -88,7 +89,7 @@ def test_nothing_in_the_stand_in_is_undocumented(nuke: ModuleType) -> None:
     stubs, wrong, seen = Stubs(), [], 0
     ignored = {"annotations", "builtins", "Any", "FakeNukeError", "current"}
     for name, value in vars(nuke).items():
-        if name.startswith("_") or name in ignored:
+        if name.startswith("_") or name in ignored or inspect.ismodule(value):
             continue
         seen += 1
         if name not in stubs.names:
@@ -100,6 +101,27 @@ def test_nothing_in_the_stand_in_is_undocumented(nuke: ModuleType) -> None:
             wrong += [f"nuke.{name}: {unlike}"] if unlike else []
     assert not wrong, "\n".join(wrong)
     assert seen > 80
+
+
+def test_the_constants_of_curves_are_documented(nuke: ModuleType) -> None:
+    curvelib = importlib.import_module("nuke.curvelib")
+    (path,) = (path for path in _stub_files() if path.stem == "_curvelib")
+    documented = {
+        f"{node.name}.{line.target.id}"
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+    ours = {
+        f"{name}.{constant}"
+        for name, value in vars(curvelib).items()
+        if inspect.isclass(value)
+        for constant in vars(value)
+        if not constant.startswith("_")
+    }
+    assert ours <= documented, ours - documented
+    assert len(ours) > 30
 
 
 def _wrong_methods(name: str, ours: type, stubs: Stubs) -> list[str]:

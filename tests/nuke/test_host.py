@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -22,23 +21,6 @@ def host(stage: Stage) -> object:
     return NukeHost()
 
 
-def in_thread(stage: Stage, call: object) -> list[object]:
-    """What a call off the main thread gives, or raises, while the main thread goes on."""
-    results: list[object] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except (RefusedError, FakeNukeError) as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    while thread.is_alive():
-        stage.run_main_thread(0.05)
-    return results
-
-
 def test_without_nuke_it_says_where_it_runs() -> None:
     root = Path(__file__).resolve().parents[2]
     code = (
@@ -50,38 +32,11 @@ def test_without_nuke_it_says_where_it_runs() -> None:
     assert "start Nuke" in run.stdout
 
 
-def test_a_call_on_the_main_thread_brings_back_what_it_gave(
-    host: object, stage: Stage, nuke: ModuleType
-) -> None:
-    assert in_thread(stage, lambda: host.in_main_thread_with_result(lambda: nuke.nodes.NoOp().name())) == [
-        "NoOp1"
-    ]
-    assert host.in_main_thread_with_result(lambda: 7) == 7  # from the main thread itself Nuke would hang
-
-
-def test_a_call_on_the_main_thread_brings_back_what_it_raised(host: object, stage: Stage) -> None:
-    def refuse() -> None:
-        raise RefusedError("not now")
-
-    def fail() -> None:
-        raise ZeroDivisionError("one by none")
-
-    (refused,) = in_thread(stage, lambda: host.in_main_thread_with_result(refuse))
-    assert isinstance(refused, RefusedError)
-    assert str(refused) == "not now"
-    (failed,) = in_thread(stage, lambda: host.in_main_thread_with_result(fail))
-    assert isinstance(failed, RefusedError)
-    assert "one by none" in str(failed)
-    assert not stage.printed
-
-
-def test_in_terminal_mode_calls_run_at_once_and_messages_are_printed(terminal: Stage) -> None:
+def test_in_terminal_mode_messages_are_printed(terminal: Stage) -> None:
     from inve_nuke.host import NukeHost
 
-    host, ran = NukeHost(), []
-    host.in_main_thread(lambda: ran.append(1))
+    host = NukeHost()
     host.message("frames 1001-1070 are ready")
-    assert ran == [1]
     assert terminal.messages == []
     assert terminal.printed == ["frames 1001-1070 are ready"]
 
@@ -151,17 +106,6 @@ def test_callbacks_tell_which_knob_and_end(host: object, nuke: ModuleType, tmp_p
     nuke.scriptSave(str(tmp_path / "a.nk"))
     host.delete(grade)
     assert heard == [("Grade1", "showPanel"), ("Grade1", "multiply"), ("saved", ""), ("deleted", "Grade1")]
-
-
-def test_progress_shows_and_knows_cancel(host: object, stage: Stage) -> None:
-    with host.progress("INVE") as bar:
-        bar.report(0.256, "frame 3 of 12")
-        assert not bar.cancelled
-        stage.cancelled = True
-        assert bar.cancelled
-        bar.report(1.7, "done")
-    assert ("INVE", 26, "frame 3 of 12") in stage.progress
-    assert stage.progress[-1] == ("INVE", 100, "done")
 
 
 def test_rendering_tells_cancelling_from_failing(

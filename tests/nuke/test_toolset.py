@@ -102,7 +102,7 @@ def shown_script(nuke: ModuleType, tmp_path: Path) -> str:
     host = NukeHost()
     node = nodes.insert(host)
     for index, source in ((nodes.PLATE, read), (nodes.PAINT, paint)):
-        host.connect(node.host_node, index, source)
+        assert node.host_node.setInput(index, source)
     host.set_values(
         node.host_node,
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 HostNode = Any
 """A node of the script. Only the host looks into it; others hand it on."""
@@ -22,24 +22,3 @@ class PictureFormat:
     pixel_aspect: float = 1.0
     x: int = 0
     y: int = 0
-
-
-@dataclass(frozen=True)
-class DataWindow:
-    """Where a picture has pixels: its lower left corner and size in pixels of the format, y up."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-
-class Progress(Protocol):
-    """A progress bar of Nuke's."""
-
-    def report(self, fraction: float, message: str) -> None:
-        """Show how far it is, 0..1, and what is being done."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the artist pressed Cancel."""

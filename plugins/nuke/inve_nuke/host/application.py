@@ -1,19 +1,18 @@
-"""The running Nuke: its script's settings, its threads, undo steps, callbacks, menus and panels."""
+"""The running Nuke: its script's settings, undo steps, callbacks, menus and panels."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
-import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, Optional, TypeVar, cast
 
+<<<<<<< HEAD
 from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import Heard, Progress
+=======
+from inve_nuke.host_types import Heard
+>>>>>>> nuke-m
 
 from .nuke_module import nuke
-
-Result = TypeVar("Result")
 
 # What this file calls events, and the end of the names that Nuke has for them.
 _EVENTS = {
@@ -30,9 +29,6 @@ _EVENTS = {
 
 class Application:
     """What a Nuke is and has but its nodes."""
-
-    def __init__(self) -> None:
-        self._main_thread = threading.get_ident()
 
     # The script and the artist
 
@@ -85,46 +81,7 @@ class Application:
         """A line on the terminal; from any thread."""
         nuke.tprint(text)
 
-    @contextlib.contextmanager
-    def progress(self, title: str) -> Iterator[Progress]:
-        """Nuke's progress bar with Cancel, gone at the end of the block; lines of a log without a window."""
-        yield _Bar(nuke.ProgressTask(title))
-
-    # Threads and undo
-
-    def in_main_thread(self, call: Callable[[], None]) -> None:
-        """Have it called on the main thread soon; at once where there is no window."""
-        if nuke.GUI:
-            nuke.executeInMainThread(call)
-        else:
-            call()
-
-    def in_main_thread_with_result(self, call: Callable[[], Result]) -> Result:
-        """Call it on the main thread and wait for what it gives.
-
-        Raises:
-            RefusedError: Nuke did not run it, or it raised anything else than a RefusedError.
-        """
-        if threading.get_ident() == self._main_thread or not nuke.GUI:
-            # From the main thread Nuke would hang.
-            return call()
-
-        def guarded() -> tuple[str, Any]:
-            # Nuke prints an exception and gives None; so it is brought over as a value.
-            try:
-                return "ok", call()
-            except RefusedError as refusal:
-                return "refused", refusal
-            except Exception:  # noqa: BLE001 - whatever it was, the caller has to hear of it
-                return "failed", traceback.format_exc()
-
-        answer = cast("Optional[tuple[str, Any]]", nuke.executeInMainThreadWithResult(guarded))
-        kind, value = answer or ("failed", "Nuke gave no answer")
-        if kind == "ok":
-            return cast("Result", value)
-        if kind == "refused":
-            raise cast("RefusedError", value)
-        raise RefusedError(f"A call on Nuke's main thread failed; report this: {value}")
+    # Undo
 
     @contextlib.contextmanager
     def undo(self, name: str) -> Iterator[None]:
@@ -183,18 +140,3 @@ class Application:
         from nukescripts import panels
 
         panels.registerWidgetAsPanel(widget, title, identifier)
-
-
-class _Bar:
-    """A ProgressTask, which lives as long as something refers to it."""
-
-    def __init__(self, task: Any) -> None:
-        self._task = task
-
-    def report(self, fraction: float, message: str) -> None:
-        self._task.setMessage(message)
-        self._task.setProgress(max(0, min(100, round(100 * fraction))))
-
-    @property
-    def cancelled(self) -> bool:
-        return bool(self._task.isCancelled())

@@ -14,10 +14,6 @@ from .nuke_module import nuke
 class Graph(Knobs):
     """The graph."""
 
-    def find(self, full_name: str) -> HostNode | None:
-        """The node of a full name such as "Group1.INVE1", or None."""
-        return nuke.toNode(full_name)
-
     def all_nodes(self, class_name: str, inside: HostNode | None = None) -> list[HostNode]:
         """The nodes of a class in a group, at the script's top level by default; not in the groups within."""
         return list(nuke.allNodes(class_name, inside if inside is not None else nuke.root()))
@@ -46,15 +42,6 @@ class Graph(Knobs):
     def input(self, node: HostNode, index: int) -> HostNode | None:
         """What is connected to an input."""
         return node.input(index)
-
-    def connect(self, node: HostNode, index: int, source: HostNode | None) -> None:
-        """Connect an input; both must be in the same group.
-
-        Raises:
-            RefusedError: Nuke does not take it.
-        """
-        if not node.setInput(index, source):
-            raise RefusedError(f"{self.name(node)} takes no input {index} from there; connect it by hand.")
 
     def upstream(self, node: HostNode) -> list[HostNode]:
         """What a node depends on directly: its inputs, hidden ones too, and what its expressions name.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import DataWindow, HostNode, PictureFormat
+=======
+from inve_client.plugin.messages import RefusedError
+from inve_nuke.host_types import HostNode, PictureFormat
+>>>>>>> nuke-m
 
 from .nuke_module import nuke
 
@@ -17,11 +22,6 @@ class Pictures:
         """The display window of what a node gives."""
         found = node.format()
         return PictureFormat(found.width(), found.height(), found.pixelAspect(), found.x(), found.y())
-
-    def data_window(self, node: HostNode) -> DataWindow:
-        """Where a node's picture has pixels, at the current frame."""
-        box = node.bbox()
-        return DataWindow(box.x(), box.y(), box.w(), box.h())
 
     def channels(self, node: HostNode) -> list[str]:
         """The channels of what a node gives, such as "rgba.red" and "forward.u"."""
