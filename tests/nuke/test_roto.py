@@ -185,6 +185,7 @@ def test_an_element_that_becomes_an_adjustment_is_another_edit() -> None:
         ("p {{{1007 1}} 2} {3 4}", "t 0", "", 1007),
         ("p {1 2} {3 4}", "t {{1008 5}}", "", 1008),
         ("p {1 2} {3 4}", "t 0", "", 1003),
+        ("p {1 2} {3 4}", "t 0", "ltn 0", 1003),
     ],
 )
 def test_the_frame_is_the_lifetimes_or_a_keys_or_the_reference(
@@ -254,10 +255,20 @@ def test_what_is_not_quite_the_same_is_told_once() -> None:
         brush("bu 1 opc x3f000000", name="A"), brush("bu 1 opc x3f000000", name="B"), brush("wob 2", name="C")
     )
     assert painted.notes == (
-        "'A' and 1 others builds up where it crosses itself in Nuke, and has one opacity here.",
+        "'A' (and 1 more) builds up where it crosses itself in Nuke, and has one opacity here.",
         "'C' has the attribute 'wob', which is not known and was left out.",
     )
     assert len(painted.layers[0].edits) == 3
+
+
+def test_an_eraser_above_other_layers_is_told() -> None:
+    hair = "{layer Hair {f 512} {t 0} {a} " + brush() + "}"
+    eraser = brush("src 2", name="Eraser1")
+    above = strokes(eraser, brush(name="Top"), hair)
+    assert above.notes == (
+        "'Eraser1' erases what layers below have in Nuke too, and here what its own layer has.",
+    )
+    assert strokes(eraser, brush(name="Only")).notes == ()
 
 
 # Lines that leave the picture
@@ -319,7 +330,7 @@ REFUSED = {
     "Outside": "'Outside' lies outside of the picture; move it in, or delete it.",
     "NoSize": "'NoSize' has brush size 0, which must be above 0 and at most 32768; set another.",
     "Empty": "'Empty' has no points; delete it.",
-    "Damaged": "'Damaged' cannot be read (braces must stand where '10' does).",
+    "Damaged": "'Damaged' cannot be read (braces must stand where '10' does); draw it again.",
     "Open": "'Open' is open, and a region must be closed; close it, or paint it with the Brush.",
     "Spline": "'Spline' is a bspline, and only Beziers can be carried; draw it with the Bezier tool.",
     "Inverted": "'Inverted' is inverted, and a region is what lies inside; draw what is to be painted.",

@@ -310,7 +310,10 @@ class ElementReader:
         element, reference = self._element, self._settings.reference_frame
         lifetime = element.attributes.get("ltn")
         if lifetime is not None:
-            return whole_frame(self._at(lifetime, reference))
+            frame = whole_frame(self._at(lifetime, reference))
+            # 0 is what it is where nobody set it.
+            if frame or self._settings.first <= 0 <= self._settings.last:
+                return frame
         keyed = [element.transform.time, *map(first_time, element.transform.values), element.points.time]
         if not element.points.plain:
             keyed += [first_time(value) for point in element.points.points[:1] for value in point]

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""*Track selected*: points of a Tracker, or the node's own in the viewer, followed through the shot."""
-=======
 """*Track selected*: points of the selected Tracker, or the node's own, followed through the shot."""
->>>>>>> nuke-m
 
 from __future__ import annotations
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
-<<<<<<< HEAD
-from inve_client.plugin.refusals import RefusedError
-from inve_nuke.host_types import Heard, Progress
-=======
 from inve_nuke.host_types import Heard
->>>>>>> nuke-m
 
 from .nuke_module import nuke
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from inve_client.plugin.refusals import RefusedError
-from inve_nuke.host_types import DataWindow, HostNode, PictureFormat
-=======
-from inve_client.plugin.messages import RefusedError
 from inve_nuke.host_types import HostNode, PictureFormat
->>>>>>> nuke-m
 
 from .nuke_module import nuke
 
