@@ -17,6 +17,7 @@ from panel_pictures import application
 
 from inve_nuke import shots
 from inve_nuke.panel.window import InvePanel
+from nuke import _events
 
 if TYPE_CHECKING:
     from stage import Stage
@@ -45,10 +46,10 @@ def test_the_menus_and_the_panel_are_there(started: ModuleType, stage: Stage) ->
     ]
     ((widget, name, _),) = stage.panels
     assert name == "INVE"
-    # As nukescripts does it, with names of its own.
-    made = eval(widget, {})
-    assert made is InvePanel
-    panel = made()
+    # nukescripts evaluates it with its own names only.
+    _events.run_python(f"import stage; stage.current().messages.append({widget})")
+    assert stage.messages == [InvePanel]
+    panel = InvePanel()
     assert panel.connection.state.text() == "Not connected"
     panel.close()
 
