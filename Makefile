@@ -44,7 +44,7 @@ demo: setup  ## from nothing to an edited clip, with the errors measured; FRAMES
 
 test: setup  ## every test that this machine can run, the Blender add-on's in 4.5
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.5 || echo "blender: its tests are skipped"
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-blender: setup  ## the Blender add-on's tests in Blender 4.2, 4.5 and 5.0; screenshots of a window in build/screenshots
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.2 4.5 5.0

@@ -14,7 +14,8 @@ import numpy as np
 from inve_core.coordinates import PictureGrid
 from inve_core.errors import MediaError
 from inve_core.media.colour import LUMA, SRGB_CODE_BELOW
-from inve_core.motion.flow import GapFlow, GivenFlow, begin_flow, gaps_for
+from inve_core.motion.flow import GapFlow, gaps_for
+from inve_core.motion.flow_jobs import GivenFlow, begin_flow
 from inve_core.motion.given_flow import at_working_size
 from inve_core.source import ShotSource, open_source
 from inve_core.threads import opencv_threads, thread_pool, usable_cores

@@ -9,7 +9,8 @@ from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.edits import parse_stack
 from inve_core.encodings import backends
-from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.flow import gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.presets import preset
 from inve_core.rendering import Renderer
 from inve_core.rendering.backends import warm_up as warm_up_painting

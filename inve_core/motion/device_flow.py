@@ -1,4 +1,4 @@
-"""What follows DIS, for all layers and several pairs of frames at once, on a GPU; the fast twin of `flow`.
+"""What follows DIS, for all layers and several pairs at once, on a GPU; the fast twin of `flow_jobs`.
 
 Pairs come in order, and flow over the longer gaps is composed as soon as the frames that it needs are there.
 Only the last few frames' flow by layers is kept, and all of this hides behind DIS. Every layer fills the
@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from inve_core.devices import free_bytes
-from inve_core.motion.flow import FlowJob, GapFlow, empty_arrays, most_miss_px, smoothing_px
+from inve_core.motion.flow import GapFlow, most_miss_px, smoothing_px
+from inve_core.motion.flow_jobs import FlowJob, empty_arrays
 from inve_core.motion.separation import Crop, LayerView
 
 # Of the memory that is free, what the result may take.

@@ -80,7 +80,7 @@ def test_a_result_through_its_life(blender: Blender, painting: Daemon, clip: Cli
     assert all(told["offline_state"]["there"])
     np.testing.assert_array_equal(read(told["offline"]), read(told["online"]))
     own = [one for one in told["operator_ms"] if "render" in one[1]]
-    assert own[0][0] < BLINK_MS, own[:5]
+    assert max(one[3] for one in own) < BLINK_MS, own[:5]
 
 
 def test_a_movie(blender: Blender, painting: Daemon, tmp_path: Path) -> None:

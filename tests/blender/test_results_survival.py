@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from blender_support import Blender, daemon_environment, serving
 from daemon_support import Clip, write_picture
 
@@ -41,6 +42,7 @@ def test_a_daemon_may_die_while_frames_are_awaited(
     assert told["busy_ms"] < BLINK_MS, told["pump_ms"]
 
 
+@pytest.mark.slow
 def test_a_long_strip_over_a_slow_network(
     blender: Blender, clip: Clip, tmp_path: Path, slowed: Callable[..., int]
 ) -> None:

@@ -14,7 +14,8 @@ from inve_core.clip import load_clip
 from inve_core.errors import MediaError
 from inve_core.measures import measure
 from inve_core.media.vectors import check_vectors, read_vectors
-from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.flow import gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.motion.given_flow import at_working_size, of_layer
 from inve_core.source import ShotSource, open_source
 from inve_core.synthetic import make_clip, pixel_centres

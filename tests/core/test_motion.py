@@ -7,15 +7,8 @@ import torch
 
 from inve_core.errors import MediaError
 from inve_core.motion import device_flow
-from inve_core.motion.flow import (
-    GapFlow,
-    begin_flow,
-    consistent,
-    dis_flow,
-    flow_over_gaps,
-    gaps_for,
-    sample_at,
-)
+from inve_core.motion.flow import GapFlow, consistent, dis_flow, gaps_for, sample_at
+from inve_core.motion.flow_jobs import begin_flow, flow_over_gaps
 from inve_core.motion.parametric import (
     chain,
     fit_transform,

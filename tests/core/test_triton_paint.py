@@ -183,6 +183,7 @@ def check_single_pixels_that_have_several_colours(kernel, layers):
     assert relative_error(expected.pixels, actual.pixels) < ROUNDING
 
 
+@pytest.mark.slow
 def test_the_kernel_in_the_interpreter(interpreted):
     interpreted(__file__)
 

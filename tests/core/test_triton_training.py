@@ -15,7 +15,8 @@ from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.encodings.hashgrid import GridSettings
 from inve_core.fields import Field, FieldSettings
-from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.flow import gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.objective import Phase
 from inve_core.presets import preset
 from inve_core.source import ShotSource
@@ -183,5 +184,6 @@ def check_a_short_training(few_programs, tmp_path, monkeypatch):
     assert np.isfinite(trainer.report["psnr_db"])
 
 
+@pytest.mark.slow
 def test_kernels_in_the_interpreter(interpreted):
     interpreted(__file__)

@@ -6,7 +6,8 @@ import pytest
 
 from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
-from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.flow import gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.source import ShotSource
 from inve_core.synthetic import make_clip
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from inve_core.encodings.hashgrid import GridSettings, HashGrid
-from inve_core.motion.flow import flow_over_gaps, gaps_for
+from inve_core.motion.flow import gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.motion.parametric import parametric_motion
 from inve_core.presets import preset
 from inve_core.synthetic import make_clip

@@ -12,7 +12,8 @@ from inve_core.clip import Clip
 from inve_core.coordinates import PictureGrid
 from inve_core.encodings import backends
 from inve_core.frame_slots import FrameSlots
-from inve_core.motion.flow import GapFlow, flow_over_gaps, gaps_for
+from inve_core.motion.flow import GapFlow, gaps_for
+from inve_core.motion.flow_jobs import flow_over_gaps
 from inve_core.presets import preset
 from inve_core.sampling import RANDOM_BELOW, Sampler, Samples, gathered, places
 from inve_core.source import ShotSource

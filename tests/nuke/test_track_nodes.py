@@ -40,10 +40,6 @@ def test_tracks_become_a_tracker_whose_tracks_are_points_again(host: object, nuk
     # Where a point is hidden its track is off.
     with pytest.raises(RefusedError, match="a track that is on at frame 1003"):
         track_nodes.points_of(host, made, PICTURE, 1003)
-    track_nodes.add_to(host, made, [track("a", 30, 30)], PICTURE)
-    assert [point.id for point in track_nodes.points_of(host, made, PICTURE, 1001)] == ["a", "b", "a_2"]
-    nuke.undo()
-    assert len(track_nodes.points_of(host, made, PICTURE, 1001)) == 2
     nuke.undo()
     assert nuke.allNodes("Tracker4") == []
 
@@ -64,11 +60,11 @@ def test_one_track_moves_a_transform_two_turn_it(host: object, nuke: ModuleType)
     assert made["center"].value() == [12, 40]
     assert not made["rotate"].isAnimated()
     two = [track("a", 10, 20, 0), track("b", 20, 20, 10)]
-    track_nodes.animate(host, made, two, PICTURE, 1001)
-    assert [made["scale"].getValueAt(frame, 0) for frame in FRAMES] == [1, 2, 3]
-    assert [made["translate"].getValueAt(frame, 0) for frame in FRAMES] == [0, 5, 10]
+    turned = track_nodes.make(host, "Transform", beside, two, PICTURE, 1001)
+    assert [turned["scale"].getValueAt(frame, 0) for frame in FRAMES] == [1, 2, 3]
+    assert [turned["translate"].getValueAt(frame, 0) for frame in FRAMES] == [0, 5, 10]
     nuke.undo()
-    assert made["translate"].getValueAt(1001, 0) == -2
+    assert nuke.allNodes("Transform") == [made]
 
 
 @pytest.mark.parametrize(

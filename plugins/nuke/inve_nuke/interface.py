@@ -41,7 +41,8 @@ def check() -> None:
     """Run the checklist of what was never run in a licensed Nuke, and show what it found."""
     from inve_nuke import selfcheck
 
-    selfcheck.run()
+    host = NukeHost()
+    host.message("\n".join(map(str, selfcheck.run(host))))
 
 
 def opened(host: NukeHost) -> None:

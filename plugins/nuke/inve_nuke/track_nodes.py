@@ -114,39 +114,11 @@ def make(
     texts = scripts()
     with host.undo(f"INVE: {kind} of {len(tracks)} points"):
         made = host.create(class_name, beside=beside)
-        _fill(host, made, texts)
+        for knob, text in texts.items():
+            host.set_script(made, knob, text)
         host.set_value(made, "label", f"INVE, from frame {reference_frame}")
         host.place(made, beside, _RIGHT, _DOWN)
     return made
-
-
-def add_to(host: NukeHost, tracker: HostNode, tracks: Sequence[Track], picture: Picture) -> None:
-    """Put tracks behind those that a Tracker4 has, as one undo step.
-
-    Raises:
-        RefusedError: its tracks cannot be read; they stay as they are.
-    """
-    text = tracker_script.append(host.script(tracker, "tracks"), tracks, picture)
-    with host.undo(f"INVE: {len(tracks)} tracks into {host.name(tracker)}"):
-        host.set_script(tracker, "tracks", text)
-
-
-def animate(
-    host: NukeHost, transform: HostNode, tracks: Sequence[Track], picture: Picture, reference_frame: int
-) -> None:
-    """Animate a Transform that is there, as one undo step; what it was set to is gone.
-
-    Raises:
-        RefusedError: the tracks are neither one nor two, or have not the reference frame.
-    """
-    texts = _transform(tracks, picture, reference_frame)
-    with host.undo(f"INVE: animate {host.name(transform)}"):
-        _fill(host, transform, texts)
-
-
-def _fill(host: NukeHost, node: HostNode, texts: dict[str, str]) -> None:
-    for knob, text in texts.items():
-        host.set_script(node, knob, text)
 
 
 def _corner_pin(tracks: Sequence[Track], picture: Picture) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""*Track selected*: points of a Tracker, or the node's own in the viewer, followed through the shot."""
+"""*Track selected*: points of the selected Tracker, or the node's own, followed through the shot."""
 
 from __future__ import annotations
 
