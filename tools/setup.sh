@@ -52,4 +52,18 @@ for module in numpy cv2 OpenImageIO av zmq torch; do
         || fail "$module was installed but cannot be imported (see above); a system library is missing: install it and run make setup again."
 done
 
+# The tests draw the Nuke plugin's panel with Qt, which wants a few libraries of the system, and a font.
+if ! "$venv/bin/python" -c 'from PySide6 import QtWidgets' 2>/dev/null; then
+    packages="libegl1 libgl1 libxkbcommon0 libfontconfig1 libdbus-1-3 fonts-dejavu-core"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing the Debian packages $packages, with which the tests draw the Nuke plugin's panel"
+        # shellcheck disable=SC2086  # a list of packages
+        apt-get install --yes --no-install-recommends $packages \
+            || { apt-get update && apt-get install --yes --no-install-recommends $packages; } \
+            || say "apt-get could not install them; the tests of the Nuke plugin's panel are skipped."
+    else
+        say "PySide6 lacks a system library, so the tests of the Nuke plugin's panel are skipped (Debian, Ubuntu: sudo apt-get install $packages)"
+    fi
+fi
+
 say "ready: $venv/bin/inve-daemon (try: make demo)"

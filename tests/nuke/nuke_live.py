@@ -152,5 +152,6 @@ def result_of(node: Any) -> dict[int, np.ndarray]:
     """What the Read inside a node shows, frame by frame, where there is a file."""
     read = node.node("INVE_Read")
     frames = range(int(read["first"].value()), int(read["last"].value()) + 1)
-    paths = {frame: read["file"].value() % frame for frame in frames}
+    pattern = read["file"].value()
+    paths = {frame: pattern % frame for frame in frames} if pattern else {}
     return {frame: read_exr(path) for frame, path in paths.items() if os.path.exists(path)}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inve_nuke.curve_script import Layer, Points, Shape, Stroke, Unknown, Values, parse, write
+from inve_nuke.curve_script import Layer, Points, Shape, Stroke, Unknown, Values, parse
 from inve_nuke.curve_values import LINEAR, Curve, Expression, Key, Value
+from inve_nuke.curve_writing import write
 from inve_nuke.script_words import MAX_DEPTH, ScriptError, node_text, tree
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -94,6 +95,15 @@ def test_a_damaged_element_leaves_the_others() -> None:
     assert isinstance(damaged, Unknown)
     assert "cannot be read" in damaged.problem
     assert isinstance(named(root, "Kept"), Stroke)
+
+
+@pytest.mark.parametrize(
+    "points", ["p {1 2 3 4}", "p {{=a}} {1 2}", "p 1 2", "px 1001 {1}", "px {1 2} {{1 2}}"]
+)
+def test_points_of_another_size_are_no_points(points: str) -> None:
+    stroke = f"{{cubiccurve B 512 catmullrom {{cc {{f 2080}} {{{points}}}}} {{t 0}} {{a}}}}"
+    (element,) = parse(f"{{{{v 1}} {{n {{layer Root {{a}} {stroke}}}}}}}").elements
+    assert isinstance(element, Unknown)
 
 
 def test_flags_and_transforms_may_be_missing() -> None:

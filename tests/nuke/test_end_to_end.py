@@ -6,6 +6,8 @@ import os
 import runpy
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ from daemon_support import FRAMES, HEIGHT, Daemon
 from nuke_live import HERE, Nuke, read_exr, result_of, stroke, strokes, write_plate
 
 from inve_client.plugin.messages import ConnectionState, RefusedError
-from inve_nuke import actions, shots
+from inve_client.plugin.points import Point, Track
+from inve_nuke import actions, shots, track_nodes, tracker_script
+from inve_nuke.geometry import Picture
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the daemon's test process listens on ipc")
 RED, GREEN = "r 1 g 0 b 0 a 1", "r 0 g 1 b 0 a 1"
+SIZE = Picture(32, 24)
+ALL = ((True,) * 4, (1.0,) * 4)
+"""Visible and sure on each frame."""
 HALF = 2
 """Of the squares that the daemon paints; each frame's is a pixel further right."""
 
@@ -222,6 +229,80 @@ def test_refusals_are_sentences_that_name_the_node(live: Nuke) -> None:
         live.run(other, "send_edits")
     with pytest.raises(RefusedError, match="is no INVE node"):
         actions.prepare(node.input(0), timeout_s=1)
+
+
+def test_points_of_a_tracker_come_back_as_a_tracker(live: Nuke) -> None:
+    node = ready(live, stroke("Brush1", [(10, 14), (15, 12)]))
+    host = live.live.host
+    given = track_nodes.make(
+        host,
+        "Tracker",
+        node,
+        [Track(Point("eye", 1001, 8.0, 6.0), FRAMES, (8.0,) * 4, (6.0,) * 4, *ALL)],
+        SIZE,
+        1001,
+    )
+    for one in live.nuke.allNodes():
+        one.setSelected(one is given)
+    live.nuke.root()["frame"].setValue(1001)
+    steps = len(live.stage.undo_steps)
+    live.run(node, "track_selected")
+    made = next(one for one in live.nuke.allNodes("Tracker4") if one is not given)
+    # The daemon's points go right and down, behind something on the second frame.
+    (track,) = tracker_script.read(made["tracks"].toScript())
+    assert [track.at(frame)[:2] for frame in (1001, 1003, 1004)] == [(8, 18), (12, 16), (14, 15)]
+    assert [name for name, _ in live.stage.undo_steps[steps:]] == ["INVE: Tracker of 1 points"]
+    live.nuke.undo()
+    assert live.nuke.allNodes("Tracker4") == [given]
+    # Without a Tracker it is the node's own point in the viewer.
+    given.setSelected(False)
+    node["inve_point"].setValue([4, 20])
+    node["inve_track_as"].setValue("Transform")
+    live.run(node, "track_selected")
+    (transform,) = live.nuke.allNodes("Transform")
+    assert transform["translate"].getValueAt(1004, 0) == 6
+    assert transform["translate"].getValueAt(1004, 1) == -3
+    node["inve_point"].setValue([400, 20])
+    with pytest.raises(RefusedError, match="must lie in the 32x24 picture"):
+        live.run(node, "track_selected")
+
+
+def test_in_a_window_the_timer_does_it_all(painting: Daemon, tmp_path: Path) -> None:
+    """Buttons are pressed and Qt's loop runs; nobody pumps by hand. The panel is open."""
+    pictures = pytest.importorskip("panel_pictures", reason="PySide6-Essentials is not installed")
+    from inve_nuke.panel.window import InvePanel
+
+    application = pictures.application()
+    nuke = Nuke(tmp_path, painting.endpoint, gui=True)
+    panel = InvePanel()
+    panel.show()
+
+    def run_until(condition: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, (nuke.stage.messages, nuke.live.log.lines)
+            application.processEvents()
+            time.sleep(0.002)
+
+    try:
+        write_plate(tmp_path / "plate")
+        node = nuke.inve(nuke.read(str(tmp_path / "plate" / "plate.%04d.exr"), 1001, 1004), 1001, 1004)
+        nuke.paint(node, strokes(stroke("Brush1", [(10, 14), (15, 12)])))
+        node["inve_connect"].execute()
+        run_until(lambda: panel.connection.state.text() == "Connected")
+        node["inve_prepare"].execute()
+        run_until(lambda: nuke.status(node) == "Ready, 30.0 dB.")
+        node["inve_send_edits"].execute()
+        # The frames come by themselves.
+        run_until(lambda: len(result_of(node)) == len(FRAMES) and not nuke.live.is_busy)
+        run_until(lambda: panel.layers.rows.rowCount() == 1)
+        assert (result_of(node)[1002][HEIGHT - 14, 11, :3] == (1, 0, 0)).all()
+        panel.layers.buttons["Undo"].click()
+        run_until(lambda: (result_of(node)[1002][HEIGHT - 14, 11, :3] != (1, 0, 0)).any())
+        assert nuke.stage.messages == []
+    finally:
+        panel.close()
+        shots.stop()
 
 
 def test_the_farm_example_does_all_of_it(live: Nuke, capsys: pytest.CaptureFixture[str]) -> None:

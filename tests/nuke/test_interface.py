@@ -17,6 +17,7 @@ from panel_pictures import application
 
 from inve_nuke import shots
 from inve_nuke.panel.window import InvePanel
+from nuke import _events
 
 if TYPE_CHECKING:
     from stage import Stage
@@ -45,10 +46,10 @@ def test_the_menus_and_the_panel_are_there(started: ModuleType, stage: Stage) ->
     ]
     ((widget, name, _),) = stage.panels
     assert name == "INVE"
-    # As nukescripts does it, with names of its own.
-    made = eval(widget, {})
-    assert made is InvePanel
-    panel = made()
+    # nukescripts evaluates it with its own names only.
+    _events.run_python(f"import stage; stage.current().messages.append({widget})")
+    assert stage.messages == [InvePanel]
+    panel = InvePanel()
     assert panel.connection.state.text() == "Not connected"
     panel.close()
 
@@ -81,6 +82,12 @@ def test_a_button_that_is_refused_shows_its_sentence(started: ModuleType, stage:
     assert shots.current().panel.view().problem is not None
     node["inve_cancel"].execute()
     assert stage.messages[1:] == ["INVE1 must be learning or rendering to be cancelled; it is not."]
+
+
+def test_the_checklist_is_shown(started: ModuleType, stage: Stage) -> None:
+    stage.commands["Nuke/INVE/Check this Nuke"].invoke()
+    (said,) = stage.messages
+    assert len(said.splitlines()) > 5
 
 
 def test_only_a_script_with_inve_nodes_wakes_the_plugin(

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from inve_nuke.curve_script import parse
 from inve_nuke.geometry import Picture
 from inve_nuke.roto import Painted, convert, prefix_of
 from inve_nuke.roto_elements import AttributeNames, RotoSettings
+from inve_nuke.script_words import ScriptError
 
 GOLDEN = Path(__file__).parent / "golden"
 HEIGHT = 540
@@ -185,6 +189,7 @@ def test_an_element_that_becomes_an_adjustment_is_another_edit() -> None:
         ("p {{{1007 1}} 2} {3 4}", "t 0", "", 1007),
         ("p {1 2} {3 4}", "t {{1008 5}}", "", 1008),
         ("p {1 2} {3 4}", "t 0", "", 1003),
+        ("p {1 2} {3 4}", "t 0", "ltn 0", 1003),
     ],
 )
 def test_the_frame_is_the_lifetimes_or_a_keys_or_the_reference(
@@ -254,10 +259,20 @@ def test_what_is_not_quite_the_same_is_told_once() -> None:
         brush("bu 1 opc x3f000000", name="A"), brush("bu 1 opc x3f000000", name="B"), brush("wob 2", name="C")
     )
     assert painted.notes == (
-        "'A' and 1 others builds up where it crosses itself in Nuke, and has one opacity here.",
+        "'A' (and 1 more) builds up where it crosses itself in Nuke, and has one opacity here.",
         "'C' has the attribute 'wob', which is not known and was left out.",
     )
     assert len(painted.layers[0].edits) == 3
+
+
+def test_an_eraser_above_other_layers_is_told() -> None:
+    hair = "{layer Hair {f 512} {t 0} {a} " + brush() + "}"
+    eraser = brush("src 2", name="Eraser1")
+    above = strokes(eraser, brush(name="Top"), hair)
+    assert above.notes == (
+        "'Eraser1' erases what layers below have in Nuke too, and here what its own layer has.",
+    )
+    assert strokes(eraser, brush(name="Only")).notes == ()
 
 
 # Lines that leave the picture
@@ -269,6 +284,21 @@ def test_a_line_that_leaves_the_picture_is_cut_half_a_width_outside() -> None:
     assert edit["points"][1] == pytest.approx([-2, 440], abs=0.01)
     weak = only_edit(strokes(brush(points="{100 100 1} {-900 100}"), pressure="size"))
     assert weak["point_widths"] == pytest.approx([1, 1 - 102 / 1000], abs=1e-4)
+
+
+def test_a_curve_that_leaves_the_picture_stays_the_curve_it_was() -> None:
+    inside = only_edit(strokes(brush(points="{300 400 1} {500 460 1} {700 400 0}")))
+    assert (inside["smooth"], len(inside["points"])) == (True, 3)
+    stroke = brush(points="{300 500 x3f000000} {500 560 1} {700 500}")
+    left, right = strokes(stroke, pressure="size").layers[0].edits
+    for edit in (left, right):
+        assert "smooth" not in edit
+        assert len(edit["points"]) > 3
+        assert min(y for _, y in edit["points"]) == pytest.approx(-2, abs=0.01)
+        assert len(edit["point_widths"]) == len(edit["points"])
+    # Halfway to the top the curve is above the straight way.
+    assert max(y for x, y in left["points"] if x >= 380) < HEIGHT - 526
+    assert right["point_widths"][-1] == 0
 
 
 def test_a_line_that_comes_back_is_two_with_their_own_ids() -> None:
@@ -319,7 +349,7 @@ REFUSED = {
     "Outside": "'Outside' lies outside of the picture; move it in, or delete it.",
     "NoSize": "'NoSize' has brush size 0, which must be above 0 and at most 32768; set another.",
     "Empty": "'Empty' has no points; delete it.",
-    "Damaged": "'Damaged' cannot be read (braces must stand where '10' does).",
+    "Damaged": "'Damaged' cannot be read (braces must stand where '10' does); draw it again.",
     "Open": "'Open' is open, and a region must be closed; close it, or paint it with the Brush.",
     "Spline": "'Spline' is a bspline, and only Beziers can be carried; draw it with the Bezier tool.",
     "Inverted": "'Inverted' is inverted, and a region is what lies inside; draw what is to be painted.",
@@ -341,6 +371,27 @@ def test_an_eraser_is_no_adjustment_and_no_shape_is_an_eraser() -> None:
     layer = "{layer adjust {f 512} {t 0} {a} " + brush("src 2") + "}"
     assert "no brush's stroke" in refusal(strokes(layer))
     assert "paints with the picture itself" in refusal(strokes(shape("src 2", "9 9", "60 9", "60 60")))
+
+
+@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_whatever_is_damaged_is_refused_in_sentences(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([path.stem for path in sorted(GOLDEN.glob("*.curves"))]))
+    text = (GOLDEN / f"{name}.curves").read_text()
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 12)))
+        junk = data.draw(
+            st.sampled_from(("", "0", "-1", "x7f7fffff", "{1 2}", "{{1 5}}", "=a", "{curve x1 3}", "idem"))
+        )
+        text = f"{text[:start]} {junk} {text[end:]}"
+    try:
+        painted = convert(text, SETTINGS)
+    except ScriptError as refusal:
+        told = [refusal.problem.message]
+    else:
+        told = [*painted.refusals, *painted.notes]
+    assert [sentence for sentence in told if not sentence.endswith(".") or "\n" in sentence] == []
 
 
 # Shapes

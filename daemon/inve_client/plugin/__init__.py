@@ -1,6 +1,7 @@
 """The half of a plugin that knows no host: what Nuke's and Blender's plugins have in common.
 
-- `messages`: typed requests, results and news; `link` and `link_thread`: the one I/O thread and its queues.
+- `messages`: typed requests, results and news; `refusals`: what went wrong.
+- `link` and `link_thread`: the one I/O thread and its queues.
 - `session`: the state that panels show, and `pump`, which a host's timer calls.
 - `preparation`: open a shot, then learn it.
 - `steps`, `syncing`, `document`, `editing`: the edit layers, step by step in line with the daemon's.

@@ -29,6 +29,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union
 
+from .refusals import Problem as Problem
+from .refusals import RefusedError as RefusedError
+
 Result = TypeVar("Result")
 ENDED_STATES = frozenset({"done", "failed", "cancelled", "interrupted"})
 LOCAL = ""
@@ -49,23 +52,6 @@ class Reply(Protocol):
     @property
     def attachments(self) -> Sequence[bytes]:
         """Whole EXR files."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What went wrong, for people; `code` is one of SPEC.md, section 9, or `plugin` for this side's own."""
-
-    code: str
-    message: str
-    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class RefusedError(Exception):
-    """Something that cannot be done, with the sentence that says why and what to do instead."""
-
-    def __init__(self, message: str, code: str = "plugin") -> None:
-        super().__init__(message)
-        self.problem = Problem(code, message)
 
 
 class Request(Generic[Result]):

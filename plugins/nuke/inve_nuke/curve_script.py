@@ -1,4 +1,4 @@
-"""The text of a Roto or RotoPaint node's curves knob (`toScript`) <-> its layers, strokes and shapes. Pure.
+"""The text of a Roto or RotoPaint node's curves knob (`toScript`) -> its layers, strokes and shapes. Pure.
 
 The form is that of the NDK's developer guide, "Roto serialisation format": braces hold lists of words,
 
@@ -27,11 +27,9 @@ from .curve_values import (
     Opaque,
     Value,
     key_of,
-    key_text,
     knob_curve,
-    number_text,
 )
-from .script_words import Node, ScriptError, node_text, tree, word_text
+from .script_words import Node, ScriptError, node_text, tree
 
 # nuke.curvelib.FlagType has the numbers of these bits.
 OPEN, RENDERABLE, RELATIVE_TANGENTS = 1 << 5, 1 << 9, 1 << 13
@@ -142,18 +140,6 @@ def parse(text: str) -> Layer:
         ) from error
 
 
-def write(root: Layer) -> str:
-    """The text of a curves knob, for `fromScript`.
-
-    Raises:
-        ValueError: a number is beyond single precision; a layer has an `Unknown` element.
-    """
-    return f"{{{{v x3f99999a}} {{f 0}} {{n {_layer_text(root)}}}}}"
-
-
-# The way in
-
-
 def _root(nodes: Sequence[Node]) -> Any:
     """The first layer, however many braces are around the knob."""
     level = [nodes]
@@ -257,7 +243,7 @@ class _Reader:
             times = self._times(words)
             if len(times) > 1:
                 return Points(
-                    tuple(tuple(self._sampled(one, times) for one in _group(node)) for node in words[2:])
+                    tuple(tuple(self._sampled(one, times) for one in _row(node)) for node in words[2:])
                 )
             rows, time = words[2:], times[0]
         else:
@@ -265,7 +251,7 @@ class _Reader:
         try:
             plain = tuple(self._plain_rows(rows))
         except (TypeError, ValueError):
-            return Points(tuple(tuple(map(self._value, _group(node))) for node in rows), time)
+            return Points(tuple(tuple(map(self._value, _row(node))) for node in rows), time)
         return Points(plain, time, plain=True)
 
     def _plain_rows(self, rows: Any) -> Iterable[tuple[float, ...]]:
@@ -341,6 +327,13 @@ def _group(node: Node) -> list[Node]:
     return node
 
 
+def _row(node: Node) -> list[Node]:
+    row = _group(node)
+    if not 2 <= len(row) <= 3:
+        raise ValueError(f"a point must have 2 or 3 numbers, got {len(row)}")
+    return row
+
+
 def _flat(node: Node) -> str:
     if not isinstance(node, str):
         raise TypeError(f"a number must stand where {_short(node_text(node))!r} does")
@@ -349,56 +342,3 @@ def _flat(node: Node) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# Writing
-
-
-def _layer_text(layer: Layer) -> str:
-    parts = [f"layer {word_text(layer.name)} {{f {layer.flags}}}", _transform_text(layer.transform)]
-    parts.append(_attributes_text(layer.attributes))
-    for element in layer.elements:
-        if isinstance(element, Layer):
-            parts.append(_layer_text(element))
-        elif isinstance(element, Stroke):
-            parts.append(
-                _element_text("cubiccurve", element, _curve_text(element.curve_flags, element.points))
-            )
-        elif isinstance(element, Shape):
-            main = _curve_text(element.curve_flags, element.points)
-            feather = "idem" if element.feather is None else _curve_text(element.curve_flags, element.feather)
-            parts.append(_element_text("curvegroup", element, f"{{{main} {feather}}}"))
-        else:
-            raise ValueError(f"{element.name!r} {element.problem}, so it cannot be written")
-    return f"{{{' '.join(parts)}}}"
-
-
-def _element_text(head: str, element: Stroke | Shape, curve: str) -> str:
-    what = f"{head} {word_text(element.name)} {element.flags} {element.kind}"
-    return f"{{{what} {curve} {_transform_text(element.transform)} {_attributes_text(element.attributes)}}}"
-
-
-def _curve_text(flags: int, points: Points) -> str:
-    rows = " ".join(f"{{{' '.join(map(_value_text, point))}}}" for point in points.points)
-    head = "p" if points.time is None else f"px {number_text(points.time)}"
-    return f"{{cc {{f {flags}}} {{{head} {rows}}}}}"
-
-
-def _transform_text(transform: Values) -> str:
-    head = "t" if transform.time is None else f"tx {number_text(transform.time)}"
-    return f"{{{' '.join([head, *map(_value_text, transform.values)])}}}"
-
-
-def _attributes_text(attributes: Mapping[str, Value]) -> str:
-    pairs = (f"{word_text(name)} {_value_text(value)}" for name, value in attributes.items())
-    return f"{{{' '.join(['a', *pairs])}}}"
-
-
-def _value_text(value: Value) -> str:
-    if isinstance(value, float):
-        return number_text(value)
-    if isinstance(value, Curve):
-        return f"{{{' '.join(map(key_text, value.keys))}}}"
-    if isinstance(value, Expression):
-        return f"{{{' '.join([word_text('=' + value.text), value.rest]).rstrip()}}}"
-    return value.text

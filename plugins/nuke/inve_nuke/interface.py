@@ -41,7 +41,8 @@ def check() -> None:
     """Run the checklist of what was never run in a licensed Nuke, and show what it found."""
     from inve_nuke import selfcheck
 
-    selfcheck.run()
+    host = NukeHost()
+    host.message("\n".join(map(str, selfcheck.run(host))))
 
 
 def opened(host: NukeHost) -> None:
@@ -55,7 +56,7 @@ def opened(host: NukeHost) -> None:
 
 
 def _on_selected(host: NukeHost, action: str) -> None:
-    from inve_client.plugin.messages import RefusedError
+    from inve_client.plugin.refusals import RefusedError
     from inve_nuke import actions, node
 
     chosen = [one for one in host.selected("Group") if node.is_inve(host, one)]
@@ -66,7 +67,7 @@ def _on_selected(host: NukeHost, action: str) -> None:
 
 def _told(host: NukeHost, act: Callable[[], None]) -> Callable[[], None]:
     def told() -> None:
-        from inve_client.plugin.messages import RefusedError
+        from inve_client.plugin.refusals import RefusedError
 
         try:
             act()

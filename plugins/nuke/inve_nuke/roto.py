@@ -70,6 +70,9 @@ def convert(curves: str | Layer, settings: RotoSettings) -> Painted:
     walk.layer(root, settings.name, "", (), adjusting=False)
     # Listed top to bottom, with the first run of a layer at the bottom called by its plain name.
     runs = [run for run in reversed(walk.runs) if run.edits]
+    for run in runs[1:]:
+        for path in run.erasers:
+            walk.note(path, "erases what layers below have in Nuke too, and here what its own layer has")
     taken: dict[str, int] = {}
     layers = []
     for run in runs:
@@ -91,6 +94,7 @@ class _Run:
     name: str
     kind: str
     edits: list[dict[str, Any]] = field(default_factory=list)
+    erasers: list[str] = field(default_factory=list)
 
 
 class _Walk:
@@ -109,8 +113,8 @@ class _Walk:
         """One sentence for each thing, whatever number of elements it is about."""
         told = []
         for note, paths in self._notes.items():
-            others = f" and {len(paths) - 1} others" if len(paths) > 1 else ""
-            told.append(f"'{paths[0]}'{others} {note}.")
+            more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+            told.append(f"'{paths[0]}'{more} {note}.")
         return told
 
     def note(self, path: str, note: str) -> None:
@@ -142,6 +146,7 @@ class _Walk:
                 run = _Run(_layer_name(name), "adjustment" if adjusting else "sketch")
                 self.runs.append(run)
             run.edits += edits
+            run.erasers += [own_path for edit in edits if edit.get("blend") == "erase"]
 
     def _element(
         self, element: Stroke | Shape | Unknown, path: str, around: tuple[Layer, ...], *, adjusting: bool
@@ -152,7 +157,7 @@ class _Walk:
             RefusedError: why it cannot be carried.
         """
         if isinstance(element, Unknown):
-            raise ElementRefused(element.problem)
+            raise ElementRefused(f"{element.problem}; draw it again")
         reader = ElementReader(element, around, self.settings)
         if reader.is_hidden:
             self.hidden.append(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import HostNode
 
 from .knobs import Knobs

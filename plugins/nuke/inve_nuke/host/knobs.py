@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import HostNode
 
 from .nuke_module import nuke

@@ -1,6 +1,6 @@
 """Nuke's module, or a sentence that says where it is: the only file that imports `nuke`."""
 
-from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.refusals import RefusedError
 
 try:
     import nuke as nuke

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.refusals import RefusedError
 from inve_nuke.host_types import HostNode, PictureFormat
 
 from .nuke_module import nuke

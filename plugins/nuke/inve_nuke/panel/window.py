@@ -33,9 +33,9 @@ class InvePanel(QtWidgets.QWidget):
     def __init__(self, model: PanelModel | None = None) -> None:
         super().__init__()
         if model is None:
-            from inve_nuke import shots
+            from inve_nuke.shots import panel_model
 
-            model = shots.panel_model()
+            model = panel_model()
         self.setObjectName("inve")
         self.setAttribute(QtCore.Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(style.SHEET)
