@@ -43,7 +43,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 
 class Stopwatch:
-    """How long calls on the main thread take, by the clock, and how much of that it works, in milliseconds."""
+    """The longest of each call on the main thread, in ms: by the clock, and how much of that it works."""
 
     def __init__(self) -> None:
         self.clock: dict[str, float] = {}

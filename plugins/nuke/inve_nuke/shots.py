@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from inve_nuke.pumping import Pump
 
 
+_NEEDED_NEXT = ("inve_nuke.roto", "inve_nuke.roto_steps", "inve_nuke.tracker_script")
+"""What knows no Nuke and the first edits need: loaded on the session's thread."""
+
+
 class Shots:
     """All INVE nodes of one Nuke; made once, outlives scripts.
 
@@ -53,7 +57,7 @@ class Shots:
 
     def __init__(self, host: NukeHost) -> None:
         self.host = host
-        self.session = sessions.start("inve_nuke")
+        self.session = sessions.start("inve_nuke", preload=_NEEDED_NEXT)
         self.log = Log(self.session)
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
         self.panel = PanelModel(self.session, self, self.log)
