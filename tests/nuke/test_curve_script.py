@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inve_nuke.curve_script import Layer, Points, Shape, Stroke, Unknown, Values, parse, write
+from inve_nuke.curve_script import Layer, Points, Shape, Stroke, Unknown, Values, parse
 from inve_nuke.curve_values import LINEAR, Curve, Expression, Key, Value
+from inve_nuke.curve_writing import write
 from inve_nuke.script_words import MAX_DEPTH, ScriptError, node_text, tree
 
 GOLDEN = Path(__file__).parent / "golden"

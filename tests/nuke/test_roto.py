@@ -282,6 +282,21 @@ def test_a_line_that_leaves_the_picture_is_cut_half_a_width_outside() -> None:
     assert weak["point_widths"] == pytest.approx([1, 1 - 102 / 1000], abs=1e-4)
 
 
+def test_a_curve_that_leaves_the_picture_stays_the_curve_it_was() -> None:
+    inside = only_edit(strokes(brush(points="{300 400 1} {500 460 1} {700 400 0}")))
+    assert (inside["smooth"], len(inside["points"])) == (True, 3)
+    stroke = brush(points="{300 500 x3f000000} {500 560 1} {700 500}")
+    left, right = strokes(stroke, pressure="size").layers[0].edits
+    for edit in (left, right):
+        assert "smooth" not in edit
+        assert len(edit["points"]) > 3
+        assert min(y for _, y in edit["points"]) == pytest.approx(-2, abs=0.01)
+        assert len(edit["point_widths"]) == len(edit["points"])
+    # Halfway to the top the curve is above the straight way.
+    assert max(y for x, y in left["points"] if x >= 380) < HEIGHT - 526
+    assert right["point_widths"][-1] == 0
+
+
 def test_a_line_that_comes_back_is_two_with_their_own_ids() -> None:
     painted = strokes(brush(points="{100 100 1} {-900 100 1} {-900 300 1} {100 300 1}"))
     first, second = painted.layers[0].edits

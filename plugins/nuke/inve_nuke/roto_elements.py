@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inve_client.plugin.messages import RefusedError
-from inve_client.plugin.polyline import clip_line, clip_outline
+from inve_client.plugin.polyline import clip_outline
 
 from .curve_script import OPEN, RELATIVE_TANGENTS, RENDERABLE, Layer, Points, Shape, Stroke
 from .curve_values import NotEvaluated, Value, at, first_time
 from .geometry import Picture, whole_frame
+from .roto_lines import EDGE_PX, picture_lines
 from .roto_shapes import Knot, region
 
 NEUTRAL: Mapping[str, float] = {
@@ -35,7 +36,6 @@ _TRANSFORM = (None, None, None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0
 """Values of a transform that changes nothing: any pivot, translation, rotation, scale, skew."""
 
 _DECIMALS = 3
-_EDGE_PX = 0.001
 _MAX_POINTS = 100_000
 _MAX_WIDTH_PX = 32_768
 _MAX_LIGHT = 65_504
@@ -224,21 +224,9 @@ class ElementReader:
             "width": round(width, _DECIMALS),
             "hardness": round(min(max(self._get("h"), 0.0), 1.0), 6),
         }
-        effect = self._pressure()
-        picture = self._settings.picture
-        places = picture.all_to_wire(rows)
-        # An edge of the margin must not be missed by a rounding.
-        box = picture.with_margin(width / 2 - _EDGE_PX)
-        if all(box[0] <= x <= box[2] and box[1] <= y <= box[3] for x, y in places):
-            pressures = [_pressure_of(row) for row in rows] if effect != "none" else []
-            return [{**_line(places, pressures, effect), **shared}]
-        vertices = [(x, y, _pressure_of(row)) for (x, y), row in zip(places, rows)]
-        runs = clip_line(vertices, box)
-        if not runs:
-            raise ElementRefused("lies outside of the picture; move it in, or delete it")
         return [
-            {**_line([[x, y] for x, y, _ in run], [pressure for _, _, pressure in run], effect), **shared}
-            for run in runs
+            {**line, **shared}
+            for line in picture_lines(rows, width, self._pressure(), self._settings.picture)
         ]
 
     def region(self, shape: Shape) -> dict[str, Any]:
@@ -262,7 +250,7 @@ class ElementReader:
         width = max(soft_px, _HARD_EDGE_PX)
         picture = self._settings.picture
         placed = [(*picture.to_wire(x, y), 1.0) for x, y in outline]
-        inside = clip_outline(placed, picture.with_margin(width / 2 - _EDGE_PX))
+        inside = clip_outline(placed, picture.with_margin(width / 2 - EDGE_PX))
         if not inside:
             raise ElementRefused("lies outside of the picture, or encloses nothing; move it in, or delete it")
         _check_count(len(inside))
@@ -363,22 +351,6 @@ class ElementReader:
             if self._get(name) != 0:
                 return effect
         return "none"
-
-
-def _pressure_of(row: Sequence[float]) -> float:
-    """A point's pressure, which Nuke leaves out where it is 0."""
-    return min(max(row[2], 0.0), 1.0) if len(row) > 2 else 0.0
-
-
-def _line(places: list[list[float]], pressures: list[float], effect: str) -> dict[str, Any]:
-    """The fields of a line of ours. Nuke's strokes are curves through their points, as ours can be."""
-    fields: dict[str, Any] = {"points": places}
-    if len(places) > 2:
-        fields["smooth"] = True
-    name = {"size": "point_widths", "opacity": "point_opacities"}.get(effect)
-    if name is not None and any(pressure != 1 for pressure in pressures):
-        fields[name] = pressures
-    return fields
 
 
 def _check_count(count: int) -> None:

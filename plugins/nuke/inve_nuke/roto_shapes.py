@@ -12,16 +12,14 @@ from collections.abc import Sequence
 
 from inve_client.plugin.messages import RefusedError
 
-TOLERANCE_PX = 0.05
-"""How far the straight pieces of an outline lie from the Bezier at most."""
+from .beziers import Place, Segment, pieces_of, place_on
+
 HARD_PX = 0.25
 """A feather below this is none: no pixel shows it."""
 
 _UNEVEN_PX, _UNEVEN_SHARE = 1.0, 0.25
 """A feather may differ along the shape by the larger of these two: a distance, a share of the largest."""
-_MOST_PIECES = 2_000  # of one segment
 
-Place = tuple[float, float]
 Knot = tuple[Place, Place, Place]
 """Left tangent, point, right tangent; tangents relative to the point."""
 
@@ -59,10 +57,10 @@ def region(
         after = (index + 1) % len(knots)
         segment = _segment(knot, knots[after])
         soft = _offsets(knot, knots[after], feather[index], feather[after]) if feather is not None else None
-        pieces = max(_pieces(segment), _pieces(soft) if soft else 1)
+        pieces = max(pieces_of(segment), pieces_of(soft) if soft else 1)
         for k in range(pieces):
-            outline.append(_on(segment, k / pieces))
-            offsets.append(_on(soft, k / pieces) if soft else (0.0, 0.0))
+            outline.append(place_on(segment, k / pieces))
+            offsets.append(place_on(soft, k / pieces) if soft else (0.0, 0.0))
     normals = _side_normals(outline)
     narrowest, widest = _reaches(offsets, normals)
     if max(abs(narrowest), abs(widest)) < HARD_PX:
@@ -80,9 +78,6 @@ def region(
         )
     middle = [(x + dx / 2, y + dy / 2) for (x, y), (dx, dy) in zip(outline, offsets)]
     return middle, abs(narrowest + widest) / 2
-
-
-Segment = tuple[Place, Place, Place, Place]
 
 
 def _segment(start: Knot, end: Knot) -> Segment:
@@ -104,40 +99,6 @@ def _offsets(start: Knot, end: Knot, soft_start: Knot, soft_end: Knot) -> Segmen
 
 def _sum(one: Place, other: Place) -> Place:
     return one[0] + other[0], one[1] + other[1]
-
-
-def _pieces(segment: Segment) -> int:
-    """How many straight pieces stay within the tolerance of a Bezier: a chord of one n-th of it is off by at
-    most an eighth of the second derivative over n squared.
-    """
-    if _is_straight(segment):
-        return 1
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = segment
-    bend = max(math.hypot(ax - 2 * bx + cx, ay - 2 * by + cy), math.hypot(bx - 2 * cx + dx, by - 2 * cy + dy))
-    pieces = math.ceil(math.sqrt(6 * bend / (8 * TOLERANCE_PX)))
-    return min(max(1, pieces), _MOST_PIECES)
-
-
-def _is_straight(segment: Segment) -> bool:
-    """Whether both handles lie on the way from one end to the other, however far along."""
-    (ax, ay), *handles, (dx, dy) = segment
-    length = math.hypot(dx - ax, dy - ay)
-    if not length:
-        return all(math.hypot(x - ax, y - ay) <= TOLERANCE_PX for x, y in handles)
-    wx, wy = (dx - ax) / length, (dy - ay) / length
-    return all(
-        abs((x - ax) * wy - (y - ay) * wx) <= TOLERANCE_PX and 0 <= (x - ax) * wx + (y - ay) * wy <= length
-        for x, y in handles
-    )
-
-
-def _on(segment: Segment, share: float) -> Place:
-    rest = 1 - share
-    weights = (rest**3, 3 * rest**2 * share, 3 * rest * share**2, share**3)
-    return (
-        sum(weight * place[0] for weight, place in zip(weights, segment)),
-        sum(weight * place[1] for weight, place in zip(weights, segment)),
-    )
 
 
 def _side_normals(outline: Sequence[Place]) -> list[Place | None]:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from inve_client.plugin.points import Point, Track
 
 from . import selfcheck_paint
-from .curve_script import OPEN, RELATIVE_TANGENTS, RENDERABLE, Layer, Points, Stroke, Values, parse, write
+from .curve_script import OPEN, RELATIVE_TANGENTS, RENDERABLE, Layer, Points, Stroke, Values, parse
+from .curve_writing import write
 from .geometry import Picture
 from .node import GRADE, TOOLSET
 from .roto_elements import DEFAULTS, AttributeNames

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .curve_script import Layer, Points, Shape, Stroke, Values, write
+from .curve_script import Layer, Points, Shape, Stroke, Values
 from .curve_values import Value
+from .curve_writing import write
 from .selfcheck_types import Differs, Scratch, Unchecked
 
 FORMAT = "400 300 0 0 400 300 1 inve_selfcheck"
