@@ -103,7 +103,7 @@ def test_it_starts_imports_and_talks_to_a_daemon(
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_it_adds_little_to_nukes_start(version: str, installed: Path) -> None:
-    """The best of five: others have this machine too."""
+    """The best of five: others have this machine too, and the first start compiles."""
     python = find_python(version)
     assert min(drive(python, installed)["startup_s"] for _ in range(5)) < STARTUP_S
 

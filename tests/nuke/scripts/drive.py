@@ -15,12 +15,18 @@ import time
 folder, fake_nuke, endpoint, frames = sys.argv[1:]
 report = {"python": "{}.{}".format(*sys.version_info)}
 
-# As Nuke does: the folder on the path, its init.py run.
+# As Nuke with a window does: its own modules are there, the folder is on the path, its two files are run.
+sys.path.append(fake_nuke)
+import stage  # noqa: E402
+
+stage.fresh()
 sys.path.insert(0, folder)
 begun = time.perf_counter()
-runpy.run_path(os.path.join(folder, "init.py"))
+for name in ("init.py", "menu.py"):
+    if os.path.exists(os.path.join(folder, name)):
+        runpy.run_path(os.path.join(folder, name))
 report["startup_s"] = time.perf_counter() - begun
-report["loaded"] = sorted({"zmq", "msgpack", "inve_client"} & set(sys.modules))
+report["loaded"] = sorted({"zmq", "msgpack", "ssl", "asyncio"} & set(sys.modules))
 if endpoint == "none":
     print(json.dumps(report))
     sys.exit()
@@ -37,7 +43,6 @@ report["files"] = [zmq.__file__, msgpack.__file__, inve_client.__file__]
 report["versions"] = [zmq.__version__, ".".join(map(str, msgpack.version))]
 
 # Every module. Only Nuke's Qt is not here.
-sys.path.append(fake_nuke)
 import inve_nuke  # noqa: E402
 
 report["imported"], report["without_qt"] = [], []
