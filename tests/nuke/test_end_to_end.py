@@ -231,6 +231,27 @@ def test_refusals_are_sentences_that_name_the_node(live: Nuke) -> None:
         actions.prepare(node.input(0), timeout_s=1)
 
 
+def test_a_plate_that_is_no_file_is_rendered_first_and_that_can_be_cancelled(live: Nuke) -> None:
+    write_plate(live.folder / "plate")
+    read = live.read(str(live.folder / "plate" / "plate.%04d.exr"), FRAMES[0], FRAMES[-1])
+    node = live.inve(live.nuke.nodes.Grade(inputs=[read]), FRAMES[0], FRAMES[-1])
+    live.stage.cancel_after = 2
+    with pytest.raises(RefusedError) as refusal:
+        live.run(node, "prepare")
+    assert refusal.value.problem.code == "cancelled"
+    live.until(lambda: live.session.is_connected)
+    assert live.session.shots == {}
+    assert live.session.opening == set()
+    live.stage.cancel_after = None
+    live.run(node, "prepare")
+    pattern = live.session.shots["plate"].frames_pattern
+    assert pattern.startswith(str(live.folder / "cache"))
+    # What was written before is not written again, but for the one at which it was cancelled.
+    assert [frame for _, frame in live.stage.rendered] == [1001, 1002, 1002, 1003, 1004]
+    live.run(node, "prepare")
+    assert len(live.stage.rendered) == 5
+
+
 def test_points_of_a_tracker_come_back_as_a_tracker(live: Nuke) -> None:
     node = ready(live, stroke("Brush1", [(10, 14), (15, 12)]))
     host = live.live.host

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,71 @@ def test_only_a_script_with_inve_nodes_wakes_the_plugin(
     assert shots._current is not None
     shots.current().look()
     assert [one.name for one in shots.current().statuses.entries] == ["INVE1"]
+
+
+def test_damaged_states_are_told_and_keep_nothing_from_working(
+    started: ModuleType, stage: Stage, tmp_path: Path
+) -> None:
+    stage.commands["Nuke/INVE/Insert node"].invoke()
+    (node,) = started.allNodes("Group")
+    node["inve_document"].setValue('{"version": 1')
+    node["inve_result"].setValue("[1]")
+    shots.stop()
+    node["inve_key"].setValue("abc")
+    live = shots.current()
+    live.look()
+    assert live.session.problem is not None
+    assert "cannot be read" in live.session.problem.message
+    # The edits are begun anew, and the script can be saved.
+    assert live.document_of(next(iter(live.nodes))).layers == ()
+    started.scriptSave(str(tmp_path / "damaged.nk"))
+    assert json.loads(node["inve_document"].value())["layers"] == []
+
+
+def test_a_node_of_another_release_is_told_once_and_nothing_breaks(
+    started: ModuleType, stage: Stage, tmp_path: Path
+) -> None:
+    stage.commands["Nuke/INVE/Insert node"].invoke()
+    (node,) = started.allNodes("Group")
+    node.removeKnob(node["inve_preset"])
+    live = shots.current()
+    live.look()
+    assert live.session.problem is not None
+    assert "has no knob 'inve_preset'" in live.session.problem.message
+    live.session.dismiss()
+    live.look_at_once()
+    assert live.session.problem is None
+    started.scriptSave(str(tmp_path / "old.nk"))
+    node["inve_prepare"].execute()
+    assert "has no knob 'inve_preset'" in stage.messages[-1]
+
+
+def test_a_mistake_of_ours_does_not_keep_nuke_from_saving(
+    started: ModuleType, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.commands["Nuke/INVE/Insert node"].invoke()
+    live = shots.current()
+    monkeypatch.setattr(live.frames.results, "saved", lambda: 1 / 0)
+    started.scriptSave(str(tmp_path / "shot.nk"))
+    assert (tmp_path / "shot.nk").exists()
+    assert live.session.problem is not None
+    assert "ZeroDivisionError" in live.session.problem.message
+    assert "ZeroDivisionError" in stage.printed[-1]
+
+
+def test_another_shot_name_offers_the_edits_of_the_one_before(started: ModuleType, stage: Stage) -> None:
+    stage.commands["Nuke/INVE/Insert node"].invoke()
+    (node,) = started.allNodes("Group")
+    live = shots.current()
+    one = next(iter(live.nodes))
+    live.document_of(one).add_layer("paint", "sketch")
+    live.store()
+    node["inve_shot"].setValue("other")
+    assert [layer["name"] for layer in live.document_of(one).lost] == ["paint"]
+    live.look_at_once()
+    assert live.panel.view().layers.is_lost
+    live.panel.restore()
+    assert [row.name for row in live.panel.view().layers.rows] == ["paint"]
 
 
 def test_the_end_leaves_nothing_behind(started: ModuleType, stage: Stage) -> None:

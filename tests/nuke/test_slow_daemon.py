@@ -43,17 +43,22 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 
 class Stopwatch:
-    """How long calls on the main thread take."""
+    """The longest of each call on the main thread, in ms: by the clock, and how much of that it works."""
 
     def __init__(self) -> None:
-        self.spent: list[tuple[float, str]] = []
+        self.clock: dict[str, float] = {}
+        self.worked: dict[str, float] = {}
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         try:
             return work()
         finally:
-            self.spent.append((1000 * (time.perf_counter() - began), name))
+            for longest, spent in (
+                (self.clock, time.perf_counter() - began),
+                (self.worked, time.thread_time() - worked),
+            ):
+                longest[name] = max(longest.get(name, 0.0), 1000 * spent)
 
 
 def test_the_main_thread_never_waits(
@@ -110,9 +115,11 @@ def test_the_main_thread_never_waits(
         "INVE1 must be learning or rendering to be cancelled; it is not.",
     ]
     assert touched == {"inve link"}
-    longest = {name: max(ms for ms, other in watch.spent if other == name) for _, name in watch.spent}
     with capsys.disabled():
-        print(f"\nwith {DELAY_S} s each way, the longest of each on the main thread, ms:")
-        print("  " + ", ".join(f"{name} {ms:.2f}" for name, ms in longest.items()))
-    # A single answer takes 0.4 s: whoever waited for one shows.
-    assert max(longest.values()) < 1000 * DELAY_S, longest
+        print(
+            f"\nwith {DELAY_S} s each way, the longest of each on the main thread, ms (of which it worked):"
+        )
+        each = (f"{name} {ms:.2f} ({watch.worked[name]:.2f})" for name, ms in watch.clock.items())
+        print("  " + ", ".join(each))
+    # Whoever waited for a single answer took longer.
+    assert max(watch.clock.values()) < 2 * 1000 * DELAY_S, watch.clock

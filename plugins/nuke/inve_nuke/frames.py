@@ -38,6 +38,7 @@ class NodeFrames:
     ) -> None:
         self._host, self._session, self._nodes, self._shown = host, session, nodes, shown
         self._layers: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
         self.results = Results(session, self._show)
         self.rendering = Rendering(session, self.results.show)
 
@@ -110,6 +111,7 @@ class NodeFrames:
         self.results.forget(key)
         self.rendering.forget(key)
         self._layers.pop(key, None)
+        self._versions.pop(key, None)
 
     def close(self) -> None:
         """Let go of the session."""
@@ -121,7 +123,8 @@ class NodeFrames:
         if node is None:
             return
         with self._host.unrecorded():
-            is_new = node.result.get("version") != result.version
+            is_new = self._versions.get(key) != result.version
+            self._versions[key] = result.version
             node.show_result(result.pattern, result.first, result.last, frames)
             node.result = result.to_map()
             if is_new and node.settings().with_layers:

@@ -12,13 +12,21 @@ but means the same shot and the same paint. Learning goes on where a node is del
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inve_client.plugin import session as sessions
 from inve_client.plugin.document import EditDocument
 from inve_client.plugin.editing import EditSync
-from inve_client.plugin.messages import Connection, ConnectionState, News, RefusedError, ShotNews
+from inve_client.plugin.messages import (
+    Connection,
+    ConnectionState,
+    News,
+    Problem,
+    RefusedError,
+    ShotNews,
+)
 from inve_nuke import node as nodes
 from inve_nuke.frames import NodeFrames
 from inve_nuke.panel.log import Log
@@ -30,10 +38,14 @@ from inve_nuke.statuses import Statuses
 if TYPE_CHECKING:
     from inve_client.plugin.rendering import Run
     from inve_nuke.host import NukeHost
-    from inve_nuke.host_types import HostNode
+    from inve_nuke.host_types import Heard, HostNode
     from inve_nuke.node import InveNode
     from inve_nuke.panel.view import Entry
     from inve_nuke.pumping import Pump
+
+
+_NEEDED_NEXT = ("inve_nuke.roto", "inve_nuke.roto_steps", "inve_nuke.tracker_script")
+"""What knows no Nuke and the first edits need: loaded on the session's thread."""
 
 
 class Shots:
@@ -53,7 +65,7 @@ class Shots:
 
     def __init__(self, host: NukeHost) -> None:
         self.host = host
-        self.session = sessions.start("inve_nuke")
+        self.session = sessions.start("inve_nuke", preload=_NEEDED_NEXT)
         self.log = Log(self.session)
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
         self.panel = PanelModel(self.session, self, self.log)
@@ -66,12 +78,12 @@ class Shots:
         self.pump: Pump | None = None
         self._forget_events = [
             # Looked at with the next pump: what is deleted still is there while that is told.
-            host.listen("node created", self._changed_script, "Group"),
-            host.listen("node deleted", self._changed_script, "Group"),
-            host.listen("script opened", self._changed_script),
-            host.listen("knob changed", self._changed_knob, "Group"),
-            host.listen("script saved", lambda _, __: self.store()),
-            host.listen("script closed", lambda _, __: self.close_script()),
+            self._listen("node created", self._changed_script, "Group"),
+            self._listen("node deleted", self._changed_script, "Group"),
+            self._listen("script opened", self._changed_script),
+            self._listen("knob changed", self._changed_knob, "Group"),
+            self._listen("script saved", lambda _, __: self.store()),
+            self._listen("script closed", lambda _, __: self.close_script()),
         ]
         self.session.listeners.append(self._take_in)
         self.session.tickers.append(self.look)
@@ -114,7 +126,7 @@ class Shots:
         """Write the edits into their nodes, where the script is about to be saved."""
         with self.host.unrecorded():
             for node in self.nodes:
-                document = self.edits.documents.get(node.settings().shot)
+                document = self.edits.documents.get(self.statuses.shot_of(node))
                 if document is not None:
                     node.document = document.to_json()
                 node.rest()
@@ -122,19 +134,38 @@ class Shots:
 
     def _came(self, node: InveNode) -> None:
         self.current = self.current or node.key
-        try:
-            if node.result:
-                self.frames.results.adopt(node.key, Result.from_map(node.result))
-            self._open(node)
-        except RefusedError as refusal:
-            self.session.fail(refusal.problem)
+        for adopt in (self._adopt_result, self._open):
+            try:
+                adopt(node)
+            except RefusedError as refusal:
+                self.session.fail(refusal.problem)
         self.revision += 1
+
+    def _adopt_result(self, node: InveNode) -> None:
+        if node.result:
+            self.frames.results.adopt(node.key, Result.from_map(node.result))
 
     def _went(self, key: str) -> None:
         self.frames.forget(key)
         if self.current == key:
             self.current = next((node.key for node in self.nodes), "")
         self.revision += 1
+
+    def _listen(self, event: str, heard: Heard, node_class: str = "*") -> Callable[[], None]:
+        def guarded(node: HostNode, knob: str) -> None:
+            try:
+                heard(node, knob)
+            except RefusedError as refusal:
+                self.session.fail(refusal.problem)
+            except Exception:  # noqa: BLE001 - a mistake of ours must not keep Nuke from saving
+                trace = traceback.format_exc()
+                self.host.log(f"inve_nuke: a mistake after {event!r}:\n{trace}")
+                last = trace.strip().splitlines()[-1]
+                self.session.fail(
+                    Problem("plugin", f"The plugin made a mistake: {last}; the terminal has more, report it.")
+                )
+
+        return self.host.listen(event, guarded, node_class)
 
     def _changed_script(self, _: HostNode, __: str) -> None:
         self.nodes.is_stale = True
@@ -165,8 +196,22 @@ class Shots:
         known = self.edits.documents.get(shot)
         if known is not None:
             return known
-        stored = EditDocument.from_json(node.document) if node.document else None
-        return self.edits.open(stored if stored is not None and stored.shot == shot else EditDocument(shot))
+        stored = self._stored(node)
+        if stored is None or stored.shot != shot:
+            made = EditDocument(shot)
+            if stored is not None:
+                # The node was given another shot's name; Restore brings its edits over.
+                made.lost = stored.layers
+            stored = made
+        return self.edits.open(stored)
+
+    def _stored(self, node: InveNode) -> EditDocument | None:
+        try:
+            return EditDocument.from_json(node.document) if node.document else None
+        except RefusedError as damage:
+            # What the daemon has is fetched in its place.
+            self.session.fail(damage.problem)
+            return None
 
     def _changed(self, _: str = "") -> None:
         self.revision += 1

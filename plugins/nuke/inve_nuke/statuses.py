@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from inve_client.plugin.messages import RefusedError
 from inve_nuke import wording
 from inve_nuke.panel.view import Entry
 
 if TYPE_CHECKING:
+    from inve_nuke.node import InveNode
     from inve_nuke.shots import Shots
 
 LOOK_S = 0.25
@@ -26,6 +28,7 @@ class Statuses:
         self.entries: tuple[Entry, ...] = ()
         self._shots = shots
         self._looked_at = 0.0
+        self._refused: set[str] = set()
 
     @property
     def is_due(self) -> bool:
@@ -38,12 +41,22 @@ class Statuses:
         shots, entries = self._shots, []
         with shots.host.unrecorded():
             for node in shots.nodes:
-                shot = node.settings().shot
+                shot = self.shot_of(node)
                 entry = Entry(node.key, node.name, shot, shots.frames.results.of(node.key) is not None)
                 entries.append(entry)
                 node.show_status(*self._status(entry))
         before, self.entries = self.entries, tuple(entries)
         return before != self.entries
+
+    def shot_of(self, node: InveNode) -> str:
+        """A node's shot, "" where its knobs cannot be read: that is told once."""
+        try:
+            return node.settings().shot
+        except RefusedError as refusal:
+            if node.key not in self._refused:
+                self._refused.add(node.key)
+                self._shots.session.fail(refusal.problem)
+            return ""
 
     def _status(self, entry: Entry) -> tuple[str, float | None]:
         """A node's line, and how much is done of what it is at."""
