@@ -97,6 +97,15 @@ def test_a_damaged_element_leaves_the_others() -> None:
     assert isinstance(named(root, "Kept"), Stroke)
 
 
+@pytest.mark.parametrize(
+    "points", ["p {1 2 3 4}", "p {{=a}} {1 2}", "p 1 2", "px 1001 {1}", "px {1 2} {{1 2}}"]
+)
+def test_points_of_another_size_are_no_points(points: str) -> None:
+    stroke = f"{{cubiccurve B 512 catmullrom {{cc {{f 2080}} {{{points}}}}} {{t 0}} {{a}}}}"
+    (element,) = parse(f"{{{{v 1}} {{n {{layer Root {{a}} {stroke}}}}}}}").elements
+    assert isinstance(element, Unknown)
+
+
 def test_flags_and_transforms_may_be_missing() -> None:
     root = parse(
         '{{v 1} {n {layer Root {a} {cubiccurve "Brush 1" 512 catmullrom {cc {p {1 2 1}}} {t 0} {a bs 3}}}}}'

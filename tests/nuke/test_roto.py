@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from inve_nuke.curve_script import parse
 from inve_nuke.geometry import Picture
 from inve_nuke.roto import Painted, convert, prefix_of
 from inve_nuke.roto_elements import AttributeNames, RotoSettings
+from inve_nuke.script_words import ScriptError
 
 GOLDEN = Path(__file__).parent / "golden"
 HEIGHT = 540
@@ -367,6 +371,27 @@ def test_an_eraser_is_no_adjustment_and_no_shape_is_an_eraser() -> None:
     layer = "{layer adjust {f 512} {t 0} {a} " + brush("src 2") + "}"
     assert "no brush's stroke" in refusal(strokes(layer))
     assert "paints with the picture itself" in refusal(strokes(shape("src 2", "9 9", "60 9", "60 60")))
+
+
+@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_whatever_is_damaged_is_refused_in_sentences(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([path.stem for path in sorted(GOLDEN.glob("*.curves"))]))
+    text = (GOLDEN / f"{name}.curves").read_text()
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 12)))
+        junk = data.draw(
+            st.sampled_from(("", "0", "-1", "x7f7fffff", "{1 2}", "{{1 5}}", "=a", "{curve x1 3}", "idem"))
+        )
+        text = f"{text[:start]} {junk} {text[end:]}"
+    try:
+        painted = convert(text, SETTINGS)
+    except ScriptError as refusal:
+        told = [refusal.problem.message]
+    else:
+        told = [*painted.refusals, *painted.notes]
+    assert [sentence for sentence in told if not sentence.endswith(".") or "\n" in sentence] == []
 
 
 # Shapes

@@ -134,6 +134,19 @@ def test_a_text_that_is_no_tracks_knob_is_refused(text: str, message: str) -> No
     assert caught.value.problem.message.endswith(".")
 
 
+@given(st.integers(0, len(GOLDEN)), st.integers(0, 12), st.text('{}"\\ x1e=K', max_size=6))
+def test_damaged_anywhere_it_is_read_or_refused(start: int, count: int, junk: str) -> None:
+    text = GOLDEN[:start] + junk + GOLDEN[start + count :]
+    for work in (read, lambda knob: append(knob, [track("p0", [1001], [10], [500])], PICTURE)):
+        try:
+            work(text)
+        except ScriptError as refusal:
+            told = refusal.problem.message
+        else:
+            told = "."
+        assert told.endswith(".")
+
+
 def test_no_tracks_are_refused() -> None:
     with pytest.raises(RefusedError, match="pick points first"):
         append(GOLDEN, [], PICTURE)

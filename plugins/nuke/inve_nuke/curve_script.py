@@ -243,7 +243,7 @@ class _Reader:
             times = self._times(words)
             if len(times) > 1:
                 return Points(
-                    tuple(tuple(self._sampled(one, times) for one in _group(node)) for node in words[2:])
+                    tuple(tuple(self._sampled(one, times) for one in _row(node)) for node in words[2:])
                 )
             rows, time = words[2:], times[0]
         else:
@@ -251,7 +251,7 @@ class _Reader:
         try:
             plain = tuple(self._plain_rows(rows))
         except (TypeError, ValueError):
-            return Points(tuple(tuple(map(self._value, _group(node))) for node in rows), time)
+            return Points(tuple(tuple(map(self._value, _row(node))) for node in rows), time)
         return Points(plain, time, plain=True)
 
     def _plain_rows(self, rows: Any) -> Iterable[tuple[float, ...]]:
@@ -325,6 +325,13 @@ def _group(node: Node) -> list[Node]:
     if not isinstance(node, list):
         raise TypeError(f"braces must stand where {_short(node)!r} does")
     return node
+
+
+def _row(node: Node) -> list[Node]:
+    row = _group(node)
+    if not 2 <= len(row) <= 3:
+        raise ValueError(f"a point must have 2 or 3 numbers, got {len(row)}")
+    return row
 
 
 def _flat(node: Node) -> str:
