@@ -15,8 +15,9 @@ PYTHONS = ("3.9", "3.10", "3.11", "3.13")
 
 def build(locked: list[Locked], wheels: dict[str, bytes]) -> Path:
     """The zip, of locked wheels and their content; all of it in the folder `inve`."""
-    beside = [*sorted(PLUGIN.glob("*.py")), *PLUGIN.glob("README.md")]
-    members = {path.name: path.read_bytes() for path in beside}
+    patterns = ("*.py", "README.md", "pictures/*.jpg", "examples/*.py")
+    beside = [path for pattern in patterns for path in sorted(PLUGIN.glob(pattern))]
+    members = {path.relative_to(PLUGIN).as_posix(): path.read_bytes() for path in beside}
     members |= {f"inve_nuke/{name}": content for name, content in sources(PLUGIN / "inve_nuke")}
     members["LICENSE"] = (ROOT / "LICENSE").read_bytes()
     members |= {f"vendor/any/inve_client/{name}": content for name, content in sources(CLIENT)}

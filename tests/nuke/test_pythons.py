@@ -113,6 +113,7 @@ def test_the_zip_has_every_python_and_platform(built_zips: Path) -> None:
         names = archive.namelist()
     assert {name.split("/")[0] for name in names} == {"inve"}
     assert {"inve/init.py", "inve/inve_nuke/vendor.py", "inve/vendor/any/inve_client/SPEC.md"} <= set(names)
+    assert {"inve/menu.py", "inve/examples/farm.py", "inve/pictures/editing.jpg"} <= set(names)
     for platform, tag in PLATFORMS.items():
         for python in PYTHONS:
             folder = f"inve/vendor/py{python.replace('.', '')}-{platform}/"

@@ -208,6 +208,25 @@ def test_one_thing_at_a_time_and_nothing_without_a_connection(bench: Bench) -> N
     assert bench.frames(bench.show()) == {1001: "one", 1002: "two"}
 
 
+def test_a_read_is_not_told_of_every_single_frame(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(results_module.time, "monotonic", lambda: now[0])
+    bench.run.queue = [1002, 1003]
+    bench.arrive(1001, "one", 1)
+    bench.show()
+    bench.run.queue = [1003]
+    bench.arrive(1002, "two", 1)
+    now[0] += 0.1
+    assert not bench.results.show("a", bench.run)
+    now[0] += 0.5
+    assert sorted(bench.frames(bench.show())) == [1001, 1002]
+    # The last one is told of at once.
+    bench.run.queue = []
+    bench.arrive(1003, "three", 1)
+    assert sorted(bench.frames(bench.show())) == [1001, 1002, 1003]
+    assert len(bench.told) == 3
+
+
 def test_a_node_that_is_gone_is_told_nothing(bench: Bench) -> None:
     bench.arrive(1001, "one", 1)
     assert bench.results.show("a", bench.run)

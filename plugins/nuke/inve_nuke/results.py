@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the map in the node."""
+TELL_S = 0.5
+"""Between two times that a Read is told to load again, which forgets all that Nuke has of it."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +147,14 @@ class _Shown:
         frames: that it has; None where that is not known, because a script was opened with it.
         busy: whether files are being placed.
         must_renew: whether a file could not be replaced.
+        told_at: when something new was last told.
     """
 
     result: Result | None = None
     frames: frozenset[int] | None = None
     busy: bool = False
     must_renew: bool = False
+    told_at: float = 0.0
 
 
 class Results:
@@ -197,10 +202,11 @@ class Results:
         """Bring what is new in a run under the node's pattern, as `Rendering` wants it.
 
         Returns:
-            Whether that was begun; False where the last time is still under way.
+            Whether that was begun; False where the last time is still under way, or a moment ago and more
+            frames are coming.
         """
         state = self._nodes.setdefault(key, _Shown())
-        if state.busy:
+        if state.busy or (run.left and time.monotonic() - state.told_at < TELL_S):
             return False
         news = set(run.files) if run.news is None else run.news & run.files.keys()
         if not news:
@@ -227,6 +233,7 @@ class Results:
                 placed.frames if request.tell_all else (state.frames or frozenset()) | placed.frames
             )
             if self._nodes.get(key) is state:
+                state.told_at = time.monotonic()
                 self._tell(key, placed.result, state.frames)
                 if is_new and before is not None:
                     self._remove(before)
