@@ -47,9 +47,10 @@ def test_a_strip_is_prepared_cancelled_and_refused(blender: Blender, daemon: Dae
         assert text in told["refusals"][case], told["refusals"][case]
     assert "press Connect" in told["not_connected"]
     assert told["offline"] == "Offline."
-    assert told["operator_ms"][0][0] < 16, told["operator_ms"][:5]
+    assert max(one[3] for one in told["operator_ms"]) < 16, told["operator_ms"][:5]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif("INVE_BLENDER" not in os.environ, reason="takes a minute; make test-blender runs it")
 def test_a_clip_is_really_learned(blender: Blender, short: Path, tmp_path: Path) -> None:
     """With the worker that learns: stages, the time left, paintable before the end. In one Blender only."""
@@ -60,7 +61,7 @@ def test_a_clip_is_really_learned(blender: Blender, short: Path, tmp_path: Path)
     command = daemon_command(endpoint, tmp_path / "store", tmp_path, fake=False)
     process = subprocess.Popen(command, env=daemon_environment())
     try:
-        told = blender.run("learn.py", endpoint=endpoint, clip=tmp_path / "clip")
+        told = blender.run("learn.py", 560, endpoint=endpoint, clip=tmp_path / "clip")
     finally:
         process.terminate()
         process.wait(60)
@@ -68,4 +69,4 @@ def test_a_clip_is_really_learned(blender: Blender, short: Path, tmp_path: Path)
     assert told["stages"] >= 2, told["seen"]
     assert told["trained_before_final"]
     assert told["standing"].startswith("Ready"), told["standing"]
-    assert told["operator_ms"][0][0] < 16, told["operator_ms"][:5]
+    assert max(one[3] for one in told["operator_ms"]) < 16, told["operator_ms"][:5]

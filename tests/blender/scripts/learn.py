@@ -29,7 +29,7 @@ def is_ready():
     return known is not None and known.final
 
 
-assert session.pump_until(is_ready, 130), (session.problem, session.jobs)
+assert session.pump_until(is_ready, 500), (session.problem, session.jobs)
 inside.report(
     seen=sorted(set(seen)),
     stages=len(stages),
