@@ -27,7 +27,7 @@ def test_a_strip_is_prepared_cancelled_and_refused(blender: Blender, daemon: Dae
     assert first["video_layers"] == ["foreground", "background"]
     assert told["name"].startswith("plate-")
     assert told["ready"].startswith("Ready, 30.0 dB")
-    assert "Opening" in told["seen"]
+    assert "Opening the shot" in told["seen"]
     assert told["after_early_cancel"] in ([], ["cancelled"])
     assert "not" in told["cancel_twice"]
     assert all(told["unchanged"].values()), told["unchanged"]

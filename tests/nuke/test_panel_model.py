@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from panel_support import Stage, add_layers, connected, learning, lost, shot, stage
 
+from inve_client.plugin import wording
 from inve_client.plugin.messages import ConnectionState, JobNews, Missed, Problem, ShotNews
 from inve_client.plugin.rendering import Run
-from inve_nuke import wording
 from inve_nuke.panel.view import Entry
 
 ONE = Entry("a", "INVE1", "plate", True)

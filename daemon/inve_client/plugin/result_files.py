@@ -119,14 +119,14 @@ class RemoveFiles(Request[int]):
 
     def read(self, reply: Reply) -> int:
         """Remove them; what cannot be removed stays."""
-        removed = sum(map(_remove, self.paths))
+        removed = sum(map(remove_file, self.paths))
         if self.folder:
             oldest = time.time() - OLD_S
             with contextlib.suppress(FileNotFoundError), os.scandir(self.folder) as entries:
                 for entry in list(entries):
                     ours = revision_of(entry.name) is not None and entry.name not in self.keep
                     if ours and entry.stat().st_mtime < oldest:
-                        removed += _remove(entry.path)
+                        removed += remove_file(entry.path)
         return removed
 
 
@@ -142,11 +142,12 @@ def _write(folder: str, name: str, content: bytes | memoryview) -> None:
             file.write(content)
         os.replace(partial, path)
     except OSError:
-        _remove(partial)
+        remove_file(partial)
         raise
 
 
-def _remove(path: str) -> bool:
+def remove_file(path: str) -> bool:
+    """Remove a file; False where it cannot be, or was."""
     try:
         os.unlink(path)
     except OSError:

@@ -8,8 +8,8 @@ import textwrap
 
 import bpy
 
-from inve_client.plugin import session
-from inve_client.plugin.messages import ConnectionState, Job, Problem, Shot
+from inve_client.plugin import session, wording
+from inve_client.plugin.messages import ConnectionState, Problem
 
 from . import compat, results
 from .properties import InveStrip, shot_of
@@ -20,13 +20,6 @@ _ICONS = {
     ConnectionState.CONNECTED: "LINKED",
     ConnectionState.LOST: "ERROR",
     ConnectionState.REFUSED: "CANCEL",
-}
-_STAGES = {
-    "reading": "Reading pictures",
-    "flow": "Following motion",
-    "learning": "Learning",
-    "inverse": "Learning the way back",
-    "baking": "Baking",
 }
 
 
@@ -98,7 +91,7 @@ class INVE_PT_shot(InvePanel, bpy.types.Panel):
         known = state.shots.get(shot.shot)
         if is_busy:
             row = layout.row(align=True)
-            compat.draw_progress(row, 0.0 if job is None or job.ended else job.share, progress_text(job))
+            compat.draw_progress(row, 0.0 if job is None or job.ended else job.share, wording.progress(job))
             row.operator("inve.cancel_prepare", text="", icon="X")
         else:
             row = layout.row()
@@ -107,7 +100,7 @@ class INVE_PT_shot(InvePanel, bpy.types.Panel):
                 "inve.prepare", text="Prepare Again" if known is not None and known.final else "Prepare"
             )
         if shot.shot:
-            draw_text(context, layout, standing(state, shot, known))
+            draw_text(context, layout, wording.standing(state, shot.shot, bool(shot.link_id)))
 
     @staticmethod
     def _draw_settings(context: bpy.types.Context, layout: bpy.types.UILayout, shot: InveStrip) -> None:
@@ -125,38 +118,6 @@ class INVE_PT_shot(InvePanel, bpy.types.Panel):
             layout.prop_search(shot, "matte_strip", editor, compat.STRIPS_ALL, text="Strip")
         elif shot.matte_source == "folder":
             layout.prop(shot, "matte_folder", text="Folder")
-
-
-def progress_text(job: Job | None) -> str:
-    """What a preparation is at, and how long it will take."""
-    if job is None or job.ended:
-        return "Opening"
-    if job.state in ("queued", "cancelling"):
-        return {"queued": "Waiting for its turn", "cancelling": "Cancelling"}[job.state]
-    stage = _STAGES.get(job.stage, job.stage or "Starting")
-    return stage if job.seconds_left is None else f"{stage}, {time_left(job.seconds_left)} left"
-
-
-def time_left(seconds: float) -> str:
-    """A duration for people: 40 s, 3 min, 1 h 20 min."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def standing(state: session.Session, shot: InveStrip, known: Shot | None) -> str:
-    """How a strip's shot stands, in a sentence."""
-    if not state.is_connected:
-        return "Offline: the last result is shown." if shot.link_id else "Offline."
-    if known is None:
-        return "This daemon does not know the shot; prepare it."
-    if not known.trained:
-        return "Not learned yet."
-    if known.outcome == "poor":
-        return "Edits will not hold: " + " ".join(known.warnings)
-    quality = "" if known.psnr_db is None else f", {known.psnr_db:.1f} dB"
-    return f"Ready{quality}." if known.final else f"Ready to paint, getting sharper{quality}."
 
 
 def draw_text(context: bpy.types.Context, layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:

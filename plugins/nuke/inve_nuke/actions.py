@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Optional
+from typing import TYPE_CHECKING, Optional
 
 from inve_client.plugin import preparation
-from inve_client.plugin.messages import ConnectionState, Problem, RefusedError, Reply, Request, Train
+from inve_client.plugin.messages import ConnectionState, RefusedError, Train
 from inve_nuke import shots, waiting
 
 if TYPE_CHECKING:
@@ -139,44 +138,15 @@ def track_selected(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     wait.until(tracking.follow(live, node, shot), "Tracking")
 
 
-@dataclass(frozen=True)
-class _Export(Request[None]):
-    """Ask whether the daemon exports; today's does not know the request."""
-
-    kind: ClassVar[str] = "export"
-    shot: str
-
-    def read(self, reply: Reply) -> None:
-        """It knows it; this plugin does not know more of it."""
-
-
 @_button
 def export(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     """Have the daemon export the shot's maps, where it offers that."""
+    from inve_client.plugin import exporting
+
     _need_daemon(live, node)
-    session, answered = live.session, []
+    answered: list[bool] = []
     shot = live.document_of(node).shot
-
-    def refused(problem: Problem) -> None:
-        answered.append(True)
-        if problem.code == "unknown_request":
-            problem = Problem(
-                problem.code,
-                f"The daemon (inve {session.connection.version}) must offer Export, got one that does not; "
-                f"install a newer one, or use Track selected.",
-            )
-        session.fail(problem)
-
-    def offered(_: None) -> None:
-        refused(
-            Problem(
-                "plugin",
-                f"This plugin must know the Export of inve {session.connection.version}, got an older one; "
-                f"install the plugin of that release.",
-            )
-        )
-
-    session.ask(_Export(shot), done=offered, failed=refused)
+    exporting.export(live.session, shot, "Track selected", answered=lambda: answered.append(True))
     wait.until(lambda: bool(answered), "Exporting")
 
 

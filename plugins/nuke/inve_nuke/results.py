@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from inve_client.plugin.messages import LOCAL, Problem, RefusedError, Reply, Request
+from inve_client.plugin.result_files import remove_file
 
 if TYPE_CHECKING:
     from inve_client.plugin.rendering import Run
@@ -135,7 +136,7 @@ class RemoveVersion(Request[int]):
     def read(self, reply: Reply) -> int:
         """Remove them; what cannot be removed stays."""
         frames = range(self.result.first, self.result.last + 1)
-        return sum(_remove(self.result.pattern % frame) for frame in frames)
+        return sum(remove_file(self.result.pattern % frame) for frame in frames)
 
 
 @dataclass
@@ -292,7 +293,7 @@ def _place(path: str, target: str) -> bool:
     """A file under another name, in the place of what is there; False where there is none or it is in use."""
     partial = f"{target}.{os.getpid()}.part"
     try:
-        _remove(partial)
+        remove_file(partial)
         try:
             os.link(path, partial)
         except FileNotFoundError:
@@ -302,17 +303,9 @@ def _place(path: str, target: str) -> bool:
             shutil.copyfile(path, partial)
         os.replace(partial, target)
     except PermissionError:
-        _remove(partial)
+        remove_file(partial)
         return False
     except OSError:
-        _remove(partial)
+        remove_file(partial)
         raise
-    return True
-
-
-def _remove(path: str) -> bool:
-    try:
-        os.unlink(path)
-    except OSError:
-        return False
     return True

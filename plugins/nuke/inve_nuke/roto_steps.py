@@ -12,6 +12,7 @@ from typing import Any
 from inve_client.plugin.steps import Edit, Layer, Step, apply
 
 from .roto import EditLayer, prefix_of
+from .roto_elements import NEUTRAL
 
 _DEFAULTS: Mapping[str, Any] = {
     "hardness": 1.0,
@@ -22,13 +23,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "point_widths": None,
     "point_opacities": None,
     "blend": "over",
-    "hue": 0.0,
-    "saturation": 1.0,
-    "brightness": 0.0,
-    "exposure": 0.0,
-    "contrast": 1.0,
-    "pivot": 0.18,
-    "gamma": 1.0,
+    **NEUTRAL,
     "opacity": 1.0,
 }
 """Fields of strokes and adjustments that say nothing; the daemon tells some of them and leaves others out."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from inve_client.plugin import wording
 from inve_client.plugin.messages import RefusedError
-from inve_nuke import wording
 from inve_nuke.panel.view import Entry
 
 if TYPE_CHECKING:

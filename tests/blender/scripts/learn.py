@@ -6,7 +6,7 @@ import bpy
 import inside
 
 session = inside.install()
-properties, panel = inside.module("properties"), inside.module("panel")
+properties, wording = inside.module("properties"), inside.shared("wording")
 inside.connect(session, inside.TOLD["endpoint"], timeout_s=60)
 clip = inside.TOLD["clip"]
 strip = inside.image_strip(os.path.join(clip, "frames"), sorted(os.listdir(os.path.join(clip, "frames"))))
@@ -20,7 +20,7 @@ seen, stages, early = [], set(), []
 
 def is_ready():
     job = session.job_of(shot.shot)
-    seen.append(panel.progress_text(job))
+    seen.append(wording.progress(job))
     if job is not None and job.stage:
         stages.add(job.stage)
     known = session.shots.get(shot.shot)
@@ -34,5 +34,5 @@ inside.report(
     seen=sorted(set(seen)),
     stages=len(stages),
     trained_before_final=early[0] is False,
-    standing=panel.standing(session, shot, session.shots[shot.shot]),
+    standing=wording.standing(session, shot.shot, has_result=False),
 )

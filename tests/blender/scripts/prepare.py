@@ -4,7 +4,7 @@ import bpy
 import inside
 
 session = inside.install()
-properties, panel = inside.module("properties"), inside.module("panel")
+properties, wording = inside.module("properties"), inside.shared("wording")
 inside.connect(session, inside.TOLD["endpoint"])
 
 strip = inside.plate(inside.TOLD["clip"])
@@ -20,13 +20,13 @@ seen = []
 
 def is_ready():
     job = session.job_of(name)
-    seen.append(panel.progress_text(job))
+    seen.append(wording.progress(job))
     known = session.shots.get(name)
     return known is not None and known.final and job.result
 
 
 assert session.pump_until(is_ready, 60), (session.problem, session.jobs)
-ready = panel.standing(session, shot, session.shots[name])
+ready = wording.standing(session, name, has_result=False)
 mattes = list(session.shots[name].matte_patterns)
 
 # Another strip as the matte is another shot, with a name of its own.
@@ -92,5 +92,5 @@ inside.report(
     outside=outside,
     not_connected=not_connected,
     unchanged={key: getattr(strip, key) == value for key, value in before.items()},
-    offline=panel.standing(session, shot, None),
+    offline=wording.standing(session, shot.shot, has_result=False),
 )

@@ -7,7 +7,7 @@ import inside
 
 session = inside.install()
 inside.connect(session, inside.TOLD["endpoint"])
-properties, panel = inside.module("properties"), inside.module("panel")
+properties, wording = inside.module("properties"), inside.shared("wording")
 strip = inside.plate(inside.TOLD["clip"])
 inside.plate(inside.TOLD["clip"], what="matte", channel=2)
 inside.editor().active_strip = strip
@@ -53,5 +53,5 @@ inside.report(
     current=properties.VERSION,
     problem=problem,
     newer=newer,
-    offline=panel.standing(session, properties.shot_of(inside.strips()["plate"]), None),
+    offline=wording.standing(session, "plate", has_result=False),
 )

@@ -2,14 +2,13 @@
 
 # No `from __future__ import annotations`: Blender would have to evaluate each property by itself.
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
-from inve_client.plugin import session
-from inve_client.plugin.messages import Problem, RefusedError, Reply, Request
+from inve_client.plugin import exporting, session
+from inve_client.plugin.messages import RefusedError
 
 from .. import compat, trackpoints
 from ..properties import shot_of
@@ -183,17 +182,6 @@ class INVE_OT_track_to_properties(_UseTrack, bpy.types.Operator):
         tracks.to_properties(self.places(context), self.unit, x, y)
 
 
-@dataclass(frozen=True)
-class _Export(Request[None]):
-    """Ask whether the daemon exports; today's does not know the request."""
-
-    kind: ClassVar[str] = "export"
-    shot: str
-
-    def read(self, reply: Reply) -> None:
-        """It knows it; this add-on does not know more of it."""
-
-
 class INVE_OT_export(InveOperator, bpy.types.Operator):
     """Export a shot's maps and tracks, where the daemon offers that."""
 
@@ -206,28 +194,7 @@ class INVE_OT_export(InveOperator, bpy.types.Operator):
         shot = shot_of(active_strip(context)).shot
         if not shot:
             raise RefusedError("The strip must be prepared before it is exported; press Prepare.")
-        state = session.current()
-        version = state.connection.version
-
-        def refused(problem: Problem) -> None:
-            if problem.code == "unknown_request":
-                problem = Problem(
-                    problem.code,
-                    f"The daemon (inve {version}) must offer Export, got one that does not; "
-                    f"install a newer one, or use the tracks here.",
-                )
-            state.fail(problem)
-
-        def offered(_: None) -> None:
-            state.fail(
-                Problem(
-                    "plugin",
-                    f"This add-on must know the Export of inve {version}, got an older one; install "
-                    f"the add-on of that release.",
-                )
-            )
-
-        state.ask(_Export(shot), done=offered, failed=refused)
+        exporting.export(session.current(), shot, "the tracks here")
 
 
 CLASSES = (INVE_OT_track_to_empty, INVE_OT_track_to_strip, INVE_OT_track_to_properties, INVE_OT_export)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from inve_client.plugin import wording
 from inve_client.plugin.messages import ConnectionState
 from inve_client.plugin.session import advice
-from inve_nuke import wording
 
 if TYPE_CHECKING:
     from inve_client.plugin.document import EditDocument, LayerRow

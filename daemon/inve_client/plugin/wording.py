@@ -1,13 +1,13 @@
-"""How far things are, in words: for a node's status line and for the panel. No nuke, no Qt."""
+"""How far things are, in words: for panels and status lines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inve_client.plugin.messages import Job, Shot
-    from inve_client.plugin.rendering import Run
-    from inve_client.plugin.session import Session
+    from .messages import Job, Shot
+    from .rendering import Run
+    from .session import Session
 
 _STAGES = {
     "reading": "Reading pictures",
@@ -46,12 +46,12 @@ def frames_left(run: Run) -> str:
 
 
 def standing(session: Session, shot: str, has_result: bool) -> str:
-    """How a node's shot stands, in a sentence.
+    """How the shot of a strip or node stands, in a sentence.
 
     Args:
         session: what is known of the daemon.
-        shot: its name; "" where the node was never prepared.
-        has_result: whether the node has edited frames to show.
+        shot: its name; "" where nothing was ever prepared.
+        has_result: whether there are edited frames to show.
     """
     if not session.is_connected:
         return "Offline: the last result is shown." if has_result else "Offline."
