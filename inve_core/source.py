@@ -23,7 +23,7 @@ from inve_core.media.pictures import (
     read_spec,
 )
 from inve_core.media.sequences import Sequence as PictureSequence
-from inve_core.media.sequences import find_sequence
+from inve_core.media.sequences import find_sequence, present_files
 from inve_core.media.vectors import Direction, check_vectors, read_vectors
 
 
@@ -231,12 +231,14 @@ def _covering(what: str, pattern: str, plate: PictureSequence, span: tuple[int, 
     Raises:
         MediaError: a frame is missing.
     """
-    available = find_sequence(pattern)
-    missing = sorted(set(plate.frames) - set(available.frames))
-    if missing:
+    present = present_files(pattern)
+    missing = next((frame for frame in plate.frames if frame not in present), None)
+    if missing is not None:
+        lowest, highest = min(present), max(present)
+        hole = f" without {missing}" if lowest < missing < highest else ""
         raise MediaError(
-            f"{what} {pattern} must cover frames {span[0]}-{span[1]}, got "
-            f"{available.frames[0]}-{available.frames[-1]}; add frame {missing[0]} or shorten the range."
+            f"{what} {pattern} must cover frames {span[0]}-{span[1]}, got {lowest}-{highest}{hole}; "
+            f"add frame {missing} or shorten the range."
         )
     return find_sequence(pattern, span)
 

@@ -277,6 +277,11 @@ def _check_signature(name: str) -> None:
             )
 
 
+def printable(text: str) -> str:
+    """Text out of a file, fit for a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _reason(get_error: Callable[[], str]) -> str:
     """What OpenImageIO says went wrong, as one line."""
     try:
@@ -284,5 +289,5 @@ def _reason(get_error: Callable[[], str]) -> str:
     except UnicodeDecodeError:  # it quotes the bytes of a damaged header
         return "its header is damaged"
     # It may quote what a damaged file holds, which belongs on no terminal.
-    shown = "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200]) if lines else ""
+    shown = printable(lines[0][:200]) if lines else ""
     return shown.rstrip(" .") or "no reason was given"

@@ -60,22 +60,21 @@ def find_sequence(pattern: str, frame_range: tuple[int, int] | None = None) -> S
         raise MediaError(
             f"the frame range {frame_range[0]}-{frame_range[1]} runs backwards; give the first frame first."
         )
-    _check_name(pattern)
-    if os.path.isdir(pattern):
-        return _in_range(_only_group(_files_in(pattern), f"the folder {pattern!r}"), frame_range)
-    if os.path.exists(pattern):
-        return _single_file(pattern, frame_range)
-    if _TOKEN.search(os.path.basename(pattern)):
-        return _in_range(_by_token(pattern), frame_range)
-    folder, name = os.path.split(pattern)
-    if glob.has_magic(name):
-        found = [path for path in _files_in(folder) if fnmatch.fnmatchcase(os.path.basename(path), name)]
-        return _in_range(_only_group(found, repr(pattern)), frame_range)
-    raise MediaError(
-        f"{pattern!r} does not exist; give a pattern such as 'shot.%04d.exr' or 'shot.####.exr', a folder, a "
-        "glob "
-        "or a movie."
-    )
+    group = _group(pattern)
+    return _single_file(pattern, frame_range) if group is None else _in_range(group, frame_range)
+
+
+def present_files(pattern: str) -> dict[int, str]:
+    """Frame -> file of all that a pattern finds, with holes where frames are missing.
+
+    Raises:
+        MediaError: if nothing is found, or a folder or glob holds several sequences.
+    """
+    group = _group(pattern)
+    if group is not None:
+        return dict(sorted(group.files.items()))
+    single = _single_file(pattern, None)
+    return dict.fromkeys(single.frames, single.paths[0])
 
 
 def output_path(pattern: str, frame: int) -> Path:
@@ -103,6 +102,25 @@ def output_path(pattern: str, frame: int) -> Path:
             "'out.####.exr'."
         )
     return Path(os.path.dirname(pattern)) / _TOKEN.sub(lambda token: f"{frame:0{_digits(token)}d}", name)
+
+
+def _group(pattern: str) -> "_Group | None":
+    """The files that a pattern finds; None where it is the name of a single one."""
+    _check_name(pattern)
+    if os.path.isdir(pattern):
+        return _only_group(_files_in(pattern), f"the folder {pattern!r}")
+    if os.path.exists(pattern):
+        return None
+    if _TOKEN.search(os.path.basename(pattern)):
+        return _by_token(pattern)
+    folder, name = os.path.split(pattern)
+    if glob.has_magic(name):
+        found = [path for path in _files_in(folder) if fnmatch.fnmatchcase(os.path.basename(path), name)]
+        return _only_group(found, repr(pattern))
+    raise MediaError(
+        f"{pattern!r} does not exist; give a pattern such as 'shot.%04d.exr' or 'shot.####.exr', a folder, a "
+        "glob or a movie."
+    )
 
 
 @dataclass

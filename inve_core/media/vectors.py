@@ -15,7 +15,15 @@ import numpy.typing as npt
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 
 from inve_core.errors import MediaError
-from inve_core.media.files import MAX_PARTS, MAX_SIDE, StrPath, check_header, open_picture, read_channels
+from inve_core.media.files import (
+    MAX_PARTS,
+    MAX_SIDE,
+    StrPath,
+    check_header,
+    open_picture,
+    printable,
+    read_channels,
+)
 
 Direction = Literal["forward", "backward"]
 _AXES = ("u", "v")
@@ -116,7 +124,7 @@ def _places(path: StrPath, headers: Sequence[oiio.ImageSpec], direction: Directi
     u, v = found
     if u is not None and v is not None:
         return u, v
-    names = [name[:40] for header in headers for name in header.channelnames]
+    names = [printable(name[:40]) for header in headers for name in header.channelnames]
     listed = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     missing = " and ".join(
         f"{direction}.{axis}" for axis, place in zip(_AXES, found, strict=True) if place is None

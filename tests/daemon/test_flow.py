@@ -72,6 +72,10 @@ def test_it_is_needed_to_learn_and_not_to_render(
     client.wait_job(client.train("shot", seed=3), timeout_s=60)
     with pytest.raises(errors.PathRefused, match="would replace a picture of the shot"):
         client.wait_job(client.render_to("shot", flow), timeout_s=60)
+    # Those that are left are not written over either.
+    Path(flow % 1002).unlink()
+    with pytest.raises(errors.PathRefused, match="would replace a picture of the shot"):
+        client.wait_job(client.render_to("shot", flow), timeout_s=60)
     shutil.rmtree(Path(flow).parent)
     client.close_shot("shot")
     assert len(client.render("shot", [1002])) == 1

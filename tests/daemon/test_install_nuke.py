@@ -208,6 +208,12 @@ def test_linked_it_is_the_working_tree(home: Path, monkeypatch: pytest.MonkeyPat
     nuke.uninstall_nuke(None, say=lambda text: None)
     assert list(home.iterdir()) == []
     assert source.read_bytes() == before
+    nuke.install_nuke(None, say=lambda text: None)
+    (folder / "inve_nuke/mine.py").write_bytes(b"mine")
+    there = tree(folder)
+    with pytest.raises(CallError, match=r"to become a link, got .*mine\.py; move that away"):
+        nuke.install_nuke(None, link=True, say=lambda text: None)
+    assert tree(folder) == there
     monkeypatch.setattr(zips, "REPOSITORY", tmp_path)
     with pytest.raises(CallError, match="leave --link out, or run it from a clone"):
         nuke.install_nuke(None, link=True, say=lambda text: None)
@@ -300,6 +306,21 @@ def test_half_a_marker_and_links_are_respected(tmp_path: Path) -> None:
     assert startup.is_symlink()
     assert b"pluginAddPath" in (tmp_path / "dotfiles.py").read_bytes()
     assert (tmp_path / "dotfiles.py").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_to_no_file_yet_is_not_of_our_making(tmp_path: Path) -> None:
+    startup = tmp_path / "init.py"
+    startup.symlink_to("dotfiles.py")
+    nuke_startup.add(startup, Path("/inve"))
+    assert nuke_startup.take_out(startup)
+    assert startup.is_symlink()
+    assert (tmp_path / "dotfiles.py").read_bytes() == b""
+
+
+def test_taken_out_of_its_folder_by_name_nuke_is_told_no_more(home: Path) -> None:
+    nuke.install_nuke(None, say=lambda text: None)
+    nuke.uninstall_nuke(home, say=lambda text: None)
+    assert list(home.iterdir()) == []
 
 
 def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -98,7 +98,8 @@ def uninstall_nuke(to: Path | None, *, say: Callable[[str], None]) -> dict[str, 
     removed = []
     # First, so that Nuke is never told of a folder that is not there.
     startup = folder.parent / "init.py"
-    if to is None and nuke_startup.take_out(startup):
+    is_home = to is None or folder.parent.resolve() == home_folder().resolve()
+    if is_home and nuke_startup.take_out(startup):
         removed.append(str(startup))
         say(f"{startup} does not name the plugin any more.")
     left = owned_folder.take_out(folder)

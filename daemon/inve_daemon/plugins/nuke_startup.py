@@ -45,7 +45,8 @@ def add(startup: Path, folder: Path) -> bool:
     """
     before = _read(startup)
     rest, abouts = _without_block(startup, before or b"")
-    made = before is None or any(_MADE.encode() in about for about in abouts)
+    # A link to a file that is not there yet is the user's.
+    made = (before is None and not startup.is_symlink()) or any(_MADE.encode() in about for about in abouts)
     lines = ["", _BEGIN + (_MADE if made else ""), "import nuke", "", line_for(folder), _END, ""]
     line_break = "\r\n" if b"\r\n" in rest else "\n"
     after = rest + line_break.join(lines).encode("ascii")

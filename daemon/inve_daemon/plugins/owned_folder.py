@@ -20,7 +20,7 @@ def put(folder: Path, files: Mapping[str, bytes | Path]) -> None:
         files: by their paths below it, with slashes: the content, or what to link to.
 
     Raises:
-        CallError: the folder is there and is not ours.
+        CallError: the folder is there and is not ours, or has other files where a link is to be.
         StorageError: it cannot be written.
     """
     with _storage_errors(folder):
@@ -32,6 +32,9 @@ def put(folder: Path, files: Mapping[str, bytes | Path]) -> None:
                 "name another folder with --to."
             )
         before = _listed(folder)
+        for name, content in files.items():
+            if isinstance(content, Path):
+                _check_replaceable(folder, name, before)
         folder.mkdir(parents=True, exist_ok=True)
         # First, so that whatever is written is taken out again, also after a failure.
         _write(folder / LIST, "".join(f"{name}\n" for name in sorted({*before, *files})).encode())
@@ -100,6 +103,23 @@ def _remove(folder: Path, names: list[str]) -> None:
     for parent in sorted(parents - {folder}, key=lambda one: len(one.parts), reverse=True):
         if parent.is_dir() and not parent.is_symlink() and not any(parent.iterdir()):
             parent.rmdir()
+
+
+def _check_replaceable(folder: Path, name: str, listed: list[str]) -> None:
+    """A link takes the place of a folder only where nothing but our files is in that.
+
+    Raises:
+        CallError: something else is.
+    """
+    target = folder / name
+    if target.is_symlink() or not target.is_dir():
+        return
+    for path in sorted(target.rglob("*")):
+        ours = path.is_dir() and not path.is_symlink()
+        if not ours and "__pycache__" not in path.parts and path.relative_to(folder).as_posix() not in listed:
+            raise CallError(
+                f"{target} must hold nothing but INVE's files to become a link, got {path}; move that away."
+            )
 
 
 def _is_behind_link(folder: Path, name: str) -> bool:

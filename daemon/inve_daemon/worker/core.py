@@ -68,18 +68,16 @@ class InveCore:
         self, frames: str, mattes: Sequence[str], frame_range: tuple[int, int] | None, flow: str | None
     ) -> list[str]:
         """Every file that opening such a source would read; none of them is opened."""
-        from inve_core.media.sequences import find_sequence
+        from inve_core.media.sequences import find_sequence, present_files
 
         plate = find_sequence(frames, frame_range)
         first, last = plate.frames[0], plate.frames[-1]
         paths = list(plate.paths)
         for pattern in (*mattes, *([] if flow is None else [flow])):
-            found = find_sequence(pattern)
-            if found.kind == "movie":
-                paths += found.paths
-            else:
-                pairs = zip(found.frames, found.paths, strict=True)
-                paths += [path for frame, path in pairs if first <= frame <= last]
+            present = present_files(pattern)
+            inside = [path for frame, path in present.items() if first <= frame <= last]
+            # A movie's path stands at each of its frames, also where the shot has none of them.
+            paths += dict.fromkeys(inside or present.values())
         return paths
 
     def open_source(
