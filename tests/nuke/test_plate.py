@@ -15,6 +15,7 @@ from inve_core.media import read_matte, read_picture
 from inve_core.media.vectors import read_vectors
 from inve_nuke import exr_frames, plate, vectors
 from inve_nuke import node as nodes
+from inve_nuke.fingerprints import Fingerprints
 from inve_nuke.node import InveNode
 from stage import Stage
 
@@ -175,6 +176,28 @@ def test_only_what_changed_is_rendered_again(node: InveNode, nuke: ModuleType, t
     assert again() == [1001, 1002, 1003, 1004]
     write_picture(tmp_path / "plate" / "plate.1003.exr", 78)
     assert again() == [1001, 1002, 1003, 1004]
+
+
+@pytest.mark.parametrize("where", ["variable", "project", "relative", "elsewhere"])
+def test_files_whose_path_nuke_works_out_are_looked_at(
+    node: InveNode, nuke: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Where only Nuke finds them, every frame counts as changed."""
+    monkeypatch.setenv("PLATES", str(tmp_path / "plate"))
+    project = {"project": "[getenv PLATES]/..", "elsewhere": str(tmp_path / "nowhere")}
+    nuke.root()["project_directory"].setValue(project.get(where, ""))
+    folder = {"variable": "[getenv PLATES]", "project": "plate"}.get(where, "../plate")
+    nuke.toNode("Read1")["file"].setValue(f"{folder}/plate.%04d.exr")
+
+    def prints() -> list[str]:
+        seen = Fingerprints(node.host, node.plate, 1001, 1005)
+        return [seen.at(frame) for frame in FRAMES]
+
+    before = prints()
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    os.utime(tmp_path / "plate" / "plate.1003.exr", ns=(1, 1))
+    changed = [frame for frame, one, other in zip(FRAMES, before, prints(), strict=True) if one != other]
+    assert changed == ([1003] if where in ("variable", "project") else [*FRAMES])
 
 
 def test_what_changes_outside_of_a_group_is_seen_within(node: InveNode, nuke: ModuleType) -> None:

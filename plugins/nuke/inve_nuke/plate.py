@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import exr_frames
-from inve_nuke.fingerprints import FRAME_TOKEN, is_shifted
+from inve_nuke.fingerprints import is_shifted
 
 if TYPE_CHECKING:
     from inve_nuke.host import NukeHost
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inve_nuke.node import InveNode
     from inve_nuke.node_settings import NodeSettings
 
+_FRAME_TOKEN = re.compile(r"%(?:0\d+)?d|#+")  # a frame's number in a path: %04d, %d or ####
 _LINEAR_FILES = (".exr",)
 _SRGB_FILES = (".png", ".jpg", ".jpeg")
 
@@ -146,7 +147,7 @@ def why_not_direct(host: NukeHost, read: HostNode, settings: NodeSettings) -> st
     if host.value(read, "disable") or host.is_animated(read, "disable"):
         return f"{name} is disabled."
     path = str(host.value(read, "file"))
-    if len(FRAME_TOKEN.findall(path)) != 1:
+    if len(_FRAME_TOKEN.findall(path)) != 1:
         return f"The file of {name} is no sequence with one frame number."
     if not os.path.isabs(path) or re.search(r"\[|%[vV]", path):
         return f"The path of {name} is one that Nuke has to work out."
