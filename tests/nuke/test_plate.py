@@ -200,6 +200,14 @@ def test_files_whose_path_nuke_works_out_are_looked_at(
     assert changed == ([1003] if where in ("variable", "project") else [*FRAMES])
 
 
+def test_paint_may_take_from_other_frames(node: InveNode, nuke: ModuleType, tmp_path: Path) -> None:
+    between(nuke, node, "RotoPaint")
+    assert plate.plate_of(node.host, node).rendered == tuple(FRAMES)
+    assert plate.plate_of(node.host, node).rendered == ()
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    assert plate.plate_of(node.host, node).rendered == tuple(FRAMES)
+
+
 def test_what_changes_outside_of_a_group_is_seen_within(node: InveNode, nuke: ModuleType) -> None:
     grade = nuke.nodes.Grade(inputs=[nuke.toNode("Read1")])
     with nuke.nodes.Group() as group:

@@ -34,10 +34,11 @@ _LOOKS = _words(
     "cached reload panelDropped onCreate onDestroy knobChanged updateUI"
 )
 # These take the picture at a frame from their inputs at that very frame. For any other class each frame is
-# taken to depend on all of the files, which costs time and never a wrong picture.
+# taken to depend on all of the files, which costs time and never a wrong picture. RotoPaint is not here: its
+# Reveal and Clone may take from another frame.
 _SAME_FRAME = _words(
     "Read Dot NoOp Input Output Group Switch Dissolve Constant CheckerBoard2 ColorBars Ramp Radial "
-    "Rectangle Roto RotoPaint Text2 Grade ColorCorrect Saturation HueCorrect HueShift EXPTool Gamma "
+    "Rectangle Roto Text2 Grade ColorCorrect Saturation HueCorrect HueShift EXPTool Gamma "
     "Clamp Invert Add Multiply Colorspace OCIOColorSpace OCIOCDLTransform OCIOFileTransform "
     "OCIOLogConvert Log2Lin Vectorfield ColorLookup ColorMatrix Premult Unpremult Expression Crop "
     "Reformat Transform Mirror2 CornerPin2D STMap LensDistortion2 AdjBBox BlackOutside Tracker4 "
