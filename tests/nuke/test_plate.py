@@ -301,6 +301,12 @@ def test_vectors_come_from_their_input_or_from_the_plate(
         vectors.vectors_of(node.host, node)
 
 
+def test_a_per_cent_sign_in_a_folder_is_no_frame(node: InveNode, nuke: ModuleType, tmp_path: Path) -> None:
+    wanted = exr_frames.Wanted(str(tmp_path / "100%_done"), "plate", 1001, 1002, "rgb")
+    assert exr_frames.write(node.host, node.plate, wanted) == [1001, 1002]
+    assert exr_frames.write(node.host, node.plate, wanted) == []
+
+
 def test_runs_are_stretches_without_gaps() -> None:
     assert list(exr_frames.runs([])) == []
     assert list(exr_frames.runs([1001, 1002, 1005, 1007, 1008])) == [(1001, 1002), (1005, 1005), (1007, 1008)]

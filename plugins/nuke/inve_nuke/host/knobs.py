@@ -32,11 +32,11 @@ class Knobs:
         return float(self._knob(node, name).getValueAt(frame, index))
 
     def path_at(self, node: HostNode, name: str, frame: float) -> str:
-        """A path at a frame as Nuke works it out: [expressions], the frame's number, the project directory.
+        """A path as Nuke works it out at a frame: [expressions], ~, its number, the project directory.
 
         What is relative to no absolute project directory comes as it is.
         """
-        path = _evaluated(self._knob(node, name), frame)
+        path = os.path.expanduser(_evaluated(self._knob(node, name), frame))
         project = nuke.root().knob("project_directory")
         if path and project is not None and not os.path.isabs(path):
             folder = _evaluated(project, frame)
