@@ -113,7 +113,6 @@ class RotoSettings:
         first, last: frames of the shot.
         reference_frame: where an element was drawn that does not say.
         adjustment: of the node's grade knobs, names of `NEUTRAL`.
-        pressure: what a pen's pressure does: "painted" as the stroke says, or "size", "opacity", "none".
         names: of attributes.
     """
 
@@ -124,7 +123,6 @@ class RotoSettings:
     last: int
     reference_frame: int
     adjustment: Mapping[str, float] = field(default_factory=dict)
-    pressure: str = "painted"
     names: AttributeNames = AttributeNames()
 
 
@@ -226,7 +224,7 @@ class ElementReader:
         }
         return [
             {**line, **shared}
-            for line in picture_lines(rows, width, self._pressure(), self._settings.picture)
+            for line in picture_lines(rows, width, self._by_pressure(), self._settings.picture)
         ]
 
     def region(self, shape: Shape) -> dict[str, Any]:
@@ -272,7 +270,7 @@ class ElementReader:
         if isinstance(self._element, Stroke):
             if self._get("bu") != 0 and self._get("opc") < 1:
                 notes.append("builds up where it crosses itself in Nuke, and has one opacity here")
-            if self._get(names.pressure_hardness) != 0 and self._settings.pressure == "painted":
+            if self._get(names.pressure_hardness) != 0:
                 notes.append("has a hardness that follows the pressure in Nuke, and one hardness here")
         elif self._get("ff") not in (0.0, 1.0) and self._get("fo") != 0:
             notes.append("has a feather with a fall-off of its own, and an even one here")
@@ -339,18 +337,11 @@ class ElementReader:
         places = [(row[0], row[1]) for row in rows]
         return list(zip(places[::3], places[1::3], places[2::3]))
 
-    def _pressure(self) -> str:
-        """What pressure does to this stroke: "size", "opacity" or "none"."""
-        settings = self._settings
-        if settings.pressure != "painted":
-            return settings.pressure
-        for effect, name in (
-            ("size", settings.names.pressure_size),
-            ("opacity", settings.names.pressure_opacity),
-        ):
-            if self._get(name) != 0:
-                return effect
-        return "none"
+    def _by_pressure(self) -> list[str]:
+        """The fields of this stroke that follow the pen's pressure."""
+        names = self._settings.names
+        fields = {"point_widths": names.pressure_size, "point_opacities": names.pressure_opacity}
+        return [field for field, name in fields.items() if self._get(name) != 0]
 
 
 def _check_count(count: int) -> None:
