@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +199,30 @@ def test_the_frame_is_the_lifetimes_or_a_keys_or_the_reference(
     curve = f"{{cc {{f 2080}} {{{points}}}}}"
     element = f"{{cubiccurve B 512 catmullrom {curve} {{{transform}}} {{a bs 4 {attributes}}}}}"
     assert only_edit(strokes(element))["frame"] == frame
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        shape("", "10 10", "{{1001 50} {1009 90}} 10", "50 60"),
+        brush("opc {{1001 1} {1009 0}}"),
+        brush(points="{{{1001 10} {1009 30}} 20 1} {30 40 1}"),
+        "{layer Moving {f 512} {t 0 0 0 {{1001 0} {1009 30}}} {a} " + brush() + "}",
+        "{layer Blinking {f 512} {t 0} {a vis {{1001 1} {1009 0}}} " + brush() + "}",
+    ],
+)
+def test_what_is_animated_is_told_with_its_frame(element: str) -> None:
+    painted = strokes(element)
+    assert painted.refusals == ()
+    (note,) = painted.notes
+    assert re.fullmatch(
+        r"'(\w+/)?(S|Brush1)' is animated in Nuke, and is taken here as it is on frame 1001\.", note
+    )
+
+
+def test_one_key_is_no_animation() -> None:
+    element = shape("opc {{1001 0.5}} bs {{1001 4} {1009 4}}", "{{1001 10}} 10", "50 10", "50 60")
+    assert strokes(element).notes == ()
 
 
 def test_animation_is_worked_out_on_that_frame() -> None:
