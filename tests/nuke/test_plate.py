@@ -14,7 +14,7 @@ from node_support import pixel, write_frames, write_picture
 from inve_client.plugin.messages import RefusedError
 from inve_core.media import read_matte, read_picture
 from inve_core.media.vectors import read_vectors
-from inve_nuke import exr_frames, plate, vectors
+from inve_nuke import exr_frames, opening, plate, vectors
 from inve_nuke import node as nodes
 from inve_nuke.fingerprints import Fingerprints
 from inve_nuke.node import InveNode
@@ -342,6 +342,52 @@ def test_mattes_come_front_to_back_as_coverage(node: InveNode, nuke: ModuleType,
     assert "matte2/matte2.%04d.exr" in second.pattern
     assert read_matte(second.pattern % 1001).max() > 0
     assert oiio.ImageInput.open(second.pattern % 1001).spec().channelnames == ("R", "G", "B", "A")
+
+
+def test_a_shot_is_opened_with_its_mattes_front_to_back_and_the_log_says_what_was_rendered(
+    node: InveNode, nuke: ModuleType, tmp_path: Path
+) -> None:
+    front = nuke.nodes.Read(
+        file=write_frames(tmp_path / "front", "f", FRAMES, suffix="png"), first=1001, last=1005
+    )
+    back = nuke.nodes.Dot(inputs=[nuke.toNode("Read1")])
+    made = nuke.nodes.Grade(inputs=[back])
+    node.host_node.setInput(nodes.MATTES[0], front)
+    node.host_node.setInput(nodes.MATTES[2], back)
+    node.host_node.setInput(nodes.MATTES[1], made)
+    said: list[str] = []
+    wanted = opening.of(node.host, node, said.append)
+    rendered = str(tmp_path / "inve" / "comp" / "matte2" / "matte2.%04d.exr")
+    assert wanted.mattes == (front["file"].value(), rendered, nuke.toNode("Read1")["file"].value())
+    assert (wanted.frames, wanted.frame_range, wanted.flow) == (wanted.mattes[2], (1001, 1005), None)
+    assert said == ["INVE1: the matte 2 goes as EXR, 5 of 5 frames rendered now. Grade1 is a Grade, no Read."]
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    opening.of(node.host, node, said.append)
+    assert "matte 2 goes as EXR, 1 of 5 frames rendered now" in said[1]
+
+
+def test_vectors_of_a_group_are_cut_out_in_that_group(
+    node: InveNode, nuke: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = nuke.toNode("Read1")["file"].value()
+    with nuke.nodes.Group() as group:
+        read = nuke.nodes.Read(file=pattern, first=1001, last=1005)
+        generator = nuke.nodes.VectorGenerator(inputs=[read])
+        inner = nodes.insert(node.host)
+        inner.host_node.setInput(nodes.PLATE, generator)
+    node.host.set_values(inner.host_node, {"inve_first": 1001, "inve_last": 1002, "inve_reference": 1001})
+    made: list[object] = []
+    write = exr_frames.write
+
+    def watched(host: object, source: object, wanted: exr_frames.Wanted) -> list[int]:
+        made.append((source.Class(), source.parent()))
+        return write(host, source, wanted)
+
+    monkeypatch.setattr(exr_frames, "write", watched)
+    found = vectors.vectors_of(node.host, inner)
+    assert found is not None
+    assert found.rendered == (1001, 1002)
+    assert made == [("Remove", group)]
 
 
 def test_vectors_come_from_their_input_or_from_the_plate(
