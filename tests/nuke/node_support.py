@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 
+from inve_nuke import node as nodes
+from inve_nuke.node import InveNode
+
 WIDTH, HEIGHT = 10, 6
+FRAMES = range(1001, 1006)
 
 
 def write_frames(
@@ -37,3 +42,15 @@ def write_picture(
 def pixel(path: str) -> list[float]:
     """The channels of a file's first pixel."""
     return list(oiio.ImageBuf(path).getpixel(0, 0))
+
+
+def inve_on_read(nuke: ModuleType, folder: Path) -> InveNode:
+    """An INVE node beneath a Read of `FRAMES`, in a script that was saved in a folder."""
+    from inve_nuke.host import NukeHost
+
+    nuke.scriptSave(str(folder / "comp.nk"))
+    read = nuke.nodes.Read(
+        file=write_frames(folder / "plate", "plate", FRAMES), first=FRAMES[0], last=FRAMES[-1]
+    )
+    read.setSelected(True)
+    return nodes.insert(NukeHost())

@@ -275,8 +275,10 @@ def test_points_of_a_tracker_come_back_as_a_tracker(live: Nuke) -> None:
     assert [name for name, _ in live.stage.undo_steps[steps:]] == ["INVE: Tracker of 1 points"]
     live.nuke.undo()
     assert live.nuke.allNodes("Tracker4") == [given]
-    # Without a Tracker it is the node's own point in the viewer.
+    # Without a Tracker it is the node's own point in the viewer, once it is somewhere.
     given.setSelected(False)
+    with pytest.raises(RefusedError, match="must have a point to follow, got none"):
+        live.run(node, "track_selected")
     node["inve_point"].setValue([4, 20])
     node["inve_track_as"].setValue("Transform")
     live.run(node, "track_selected")
@@ -285,6 +287,17 @@ def test_points_of_a_tracker_come_back_as_a_tracker(live: Nuke) -> None:
     assert transform["translate"].getValueAt(1004, 1) == -3
     node["inve_point"].setValue([400, 20])
     with pytest.raises(RefusedError, match="must lie in the 32x24 picture"):
+        live.run(node, "track_selected")
+
+
+def test_a_tracker_of_another_format_is_refused(live: Nuke) -> None:
+    node = ready(live)
+    small = live.nuke.nodes.Constant()
+    small["format"].fromScript("16 12 0 0 16 12 1 small")
+    tracker = live.nuke.nodes.Tracker4(inputs=[small])
+    for one in live.nuke.allNodes():
+        one.setSelected(one is tracker)
+    with pytest.raises(RefusedError, match="'Tracker1' must have the plate's format of 32x24, got 16x12"):
         live.run(node, "track_selected")
 
 

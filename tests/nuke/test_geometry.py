@@ -42,23 +42,6 @@ def test_many_places_are_as_one_by_one(picture: Picture, rows: list[tuple[float,
     assert picture.all_to_wire(rows) == [list(picture.to_wire(x, y)) for x, y, _ in rows]
 
 
-@given(pictures, st.integers(-100, 100), st.integers(-100, 100), sizes, sizes)
-def test_a_data_window_and_a_bounding_box_are_the_same_pixels(
-    picture: Picture, x: int, y: int, width: int, height: int
-) -> None:
-    left, top, right, bottom = window = picture.window(x, y, width, height)
-    assert (right - left, bottom - top) == (width, height)
-    assert picture.bounding_box(window) == (x, y, width, height)
-    # The lower left pixel of the one is that of the other.
-    assert picture.to_wire(x + 0.5, y + 0.5) == (left + 0.5, bottom - 0.5)
-
-
-def test_the_format_itself_is_the_display_window() -> None:
-    assert Picture(960, 540).window(0, 0, 960, 540) == (0, 0, 960, 540)
-    # Overscan of 10 pixels at the bottom alone reaches below the display window.
-    assert Picture(960, 540).window(0, -10, 960, 550) == (0, 0, 960, 550)
-
-
 def test_proxy_mode_is_refused() -> None:
     with pytest.raises(RefusedError, match=r"'RotoPaint1' .* proxy off"):
         picture_of("RotoPaint1", 960, 540, 1.0, proxy=True)

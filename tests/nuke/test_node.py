@@ -207,6 +207,32 @@ def test_the_cache_lies_beside_the_script(node: InveNode, nuke: ModuleType, tmp_
         _ = fresh.cache_folder
 
 
+def test_the_cache_folder_is_one_that_nuke_and_we_understand_alike(
+    node: InveNode, nuke: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = node.host_node["inve_cache"]
+    monkeypatch.setenv("CACHES", "/fast/disk")
+    cache.setValue("[getenv CACHES]/inve")
+    assert node.cache_folder == "/fast/disk/inve"
+    cache.setValue("~/inve")
+    assert node.cache_folder == str(Path.home() / "inve")
+    for wrong in ("inve", "/fast/100%_done", "/fast/%V/inve", "/fast/shot##"):
+        cache.setValue(wrong)
+        with pytest.raises(
+            RefusedError, match=r"cache folder of INVE1 must be an absolute path .* tab Files"
+        ):
+            _ = node.cache_folder
+    cache.setValue("inve")
+    nuke.root()["project_directory"].setValue("/project")
+    assert node.cache_folder == "/project/inve"
+    # The folder beside the script is looked at alike.
+    cache.setValue("")
+    (tmp_path / "100%d").mkdir()
+    nuke.scriptSave(str(tmp_path / "100%d" / "a.nk"))
+    with pytest.raises(RefusedError, match=r"got '.*100%d/inve'"):
+        _ = node.cache_folder
+
+
 def test_only_inve_nodes_are_taken(host: object, nuke: ModuleType) -> None:
     with pytest.raises(RefusedError, match="Group1 is no INVE node"):
         InveNode(host, nuke.nodes.Group())

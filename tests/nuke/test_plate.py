@@ -8,28 +8,22 @@ from types import ModuleType
 
 import OpenImageIO as oiio  # noqa: N813 - the name that its own documentation uses
 import pytest
-from node_support import pixel, write_frames, write_picture
+from node_support import FRAMES, inve_on_read, pixel, write_frames, write_picture
 
 from inve_client.plugin.messages import RefusedError
-from inve_core.media import read_matte, read_picture
+from inve_core.media import read_matte
 from inve_core.media.vectors import read_vectors
-from inve_nuke import exr_frames, plate, vectors
+from inve_nuke import exr_frames, opening, plate, vectors
 from inve_nuke import node as nodes
+from inve_nuke.fingerprints import Fingerprints
 from inve_nuke.node import InveNode
 from stage import Stage
-
-FRAMES = range(1001, 1006)
 
 
 @pytest.fixture
 def node(stage: Stage, nuke: ModuleType, tmp_path: Path) -> InveNode:
     """An INVE node beneath a Read of frames 1001-1005, in a script that was saved."""
-    from inve_nuke.host import NukeHost
-
-    nuke.scriptSave(str(tmp_path / "comp.nk"))
-    read = nuke.nodes.Read(file=write_frames(tmp_path / "plate", "plate", FRAMES), first=1001, last=1005)
-    read.setSelected(True)
-    return nodes.insert(NukeHost())
+    return inve_on_read(nuke, tmp_path)
 
 
 def between(nuke: ModuleType, node: InveNode, class_name: str, **knobs: object) -> object:
@@ -42,10 +36,8 @@ def between(nuke: ModuleType, node: InveNode, class_name: str, **knobs: object) 
 def test_the_files_of_a_read_are_named_as_they_are(node: InveNode, nuke: ModuleType, stage: Stage) -> None:
     between(nuke, node, "Dot")
     source = plate.plate_of(node.host, node)
-    assert source.is_direct
+    assert not source.why
     assert source.pattern == nuke.toNode("Read1")["file"].value()
-    assert (source.first, source.last) == (1001, 1005)
-    assert source.colour_space == "default (linear)"
     assert stage.rendered == []
     assert nuke.allNodes("Write") == []
 
@@ -65,51 +57,8 @@ def test_a_read_that_nuke_changes_is_rendered(
 ) -> None:
     nuke.toNode("Read1")[knob].setValue(value)
     source = plate.plate_of(node.host, node)
-    assert not source.is_direct
     assert why in source.why
     assert source.rendered == tuple(FRAMES)
-
-
-@pytest.mark.parametrize(
-    ("space", "management", "is_direct"),
-    [
-        ("default (linear)", "Nuke", True),
-        ("linear", "Nuke", True),
-        ("sRGB", "Nuke", False),
-        ("scene_linear", "OCIO", True),
-        ("raw", "OCIO", True),
-        ("linear", "OCIO", False),
-    ],
-)
-def test_an_exr_is_direct_where_nuke_leaves_its_values(
-    node: InveNode, nuke: ModuleType, space: str, management: str, is_direct: bool
-) -> None:
-    nuke.root()["colorManagement"].setValue(management)
-    nuke.root()["workingSpaceLUT"].setValue("linear" if management == "Nuke" else "ACES - ACEScg")
-    nuke.toNode("Read1")["colorspace"].setValue(space)
-    assert plate.plate_of(node.host, node).is_direct is is_direct
-
-
-def test_a_png_in_srgb_is_what_the_daemon_reads_too(node: InveNode, nuke: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "png").mkdir()
-    for frame in FRAMES:
-        write_picture(tmp_path / "png" / f"p.{frame}.png", 0.5)
-    read = nuke.toNode("Read1")
-    read["file"].setValue(str(tmp_path / "png" / "p.####.png"))
-    read["colorspace"].setValue("sRGB")
-    direct = plate.plate_of(node.host, node)
-    assert direct.is_direct
-    node.host_node["inve_always_render"].setValue(True)
-    rendered = plate.plate_of(node.host, node)
-    assert not rendered.is_direct
-    # The daemon sees the same light, whichever way the plate comes.
-    ours = read_picture(rendered.pattern % 1001).pixels[0, 0, :3]
-    theirs = read_picture(str(tmp_path / "png" / "p.1001.png")).pixels[0, 0, :3]
-    # The daemon keeps eight bits as half floats, which have eleven.
-    assert ours == pytest.approx(theirs, rel=2**-11)
-    node.host_node["inve_always_render"].setValue(False)
-    nuke.root()["colorManagement"].setValue("OCIO")
-    assert "would not read .png files" in plate.plate_of(node.host, node).why
 
 
 def test_a_comp_is_rendered_in_its_own_values_and_windows(
@@ -177,6 +126,36 @@ def test_only_what_changed_is_rendered_again(node: InveNode, nuke: ModuleType, t
     assert again() == [1001, 1002, 1003, 1004]
 
 
+@pytest.mark.parametrize("where", ["variable", "project", "relative", "elsewhere"])
+def test_files_whose_path_nuke_works_out_are_looked_at(
+    node: InveNode, nuke: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Where only Nuke finds them, every frame counts as changed."""
+    monkeypatch.setenv("PLATES", str(tmp_path / "plate"))
+    project = {"project": "[getenv PLATES]/..", "elsewhere": str(tmp_path / "nowhere")}
+    nuke.root()["project_directory"].setValue(project.get(where, ""))
+    folder = {"variable": "[getenv PLATES]", "project": "plate"}.get(where, "../plate")
+    nuke.toNode("Read1")["file"].setValue(f"{folder}/plate.%04d.exr")
+
+    def prints() -> list[str]:
+        seen = Fingerprints(node.host, node.plate, 1001, 1005)
+        return [seen.at(frame) for frame in FRAMES]
+
+    before = prints()
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    os.utime(tmp_path / "plate" / "plate.1003.exr", ns=(1, 1))
+    changed = [frame for frame, one, other in zip(FRAMES, before, prints(), strict=True) if one != other]
+    assert changed == ([1003] if where in ("variable", "project") else [*FRAMES])
+
+
+def test_paint_may_take_from_other_frames(node: InveNode, nuke: ModuleType, tmp_path: Path) -> None:
+    between(nuke, node, "RotoPaint")
+    assert plate.plate_of(node.host, node).rendered == tuple(FRAMES)
+    assert plate.plate_of(node.host, node).rendered == ()
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    assert plate.plate_of(node.host, node).rendered == tuple(FRAMES)
+
+
 def test_what_changes_outside_of_a_group_is_seen_within(node: InveNode, nuke: ModuleType) -> None:
     grade = nuke.nodes.Grade(inputs=[nuke.toNode("Read1")])
     with nuke.nodes.Group() as group:
@@ -232,12 +211,58 @@ def test_mattes_come_front_to_back_as_coverage(node: InveNode, nuke: ModuleType,
     node.host_node.setInput(1, front)
     node.host_node.setInput(4, roto)
     first, second = plate.mattes_of(node.host, node)
-    assert first.is_direct
+    assert not first.why
     assert first.pattern == files
     assert second.rendered == tuple(FRAMES)
     assert "matte2/matte2.%04d.exr" in second.pattern
     assert read_matte(second.pattern % 1001).max() > 0
     assert oiio.ImageInput.open(second.pattern % 1001).spec().channelnames == ("R", "G", "B", "A")
+
+
+def test_a_shot_is_opened_with_its_mattes_front_to_back_and_the_log_says_what_was_rendered(
+    node: InveNode, nuke: ModuleType, tmp_path: Path
+) -> None:
+    front = nuke.nodes.Read(
+        file=write_frames(tmp_path / "front", "f", FRAMES, suffix="png"), first=1001, last=1005
+    )
+    back = nuke.nodes.Dot(inputs=[nuke.toNode("Read1")])
+    made = nuke.nodes.Grade(inputs=[back])
+    node.host_node.setInput(nodes.MATTES[0], front)
+    node.host_node.setInput(nodes.MATTES[2], back)
+    node.host_node.setInput(nodes.MATTES[1], made)
+    said: list[str] = []
+    wanted = opening.of(node.host, node, said.append)
+    rendered = str(tmp_path / "inve" / "comp" / "matte2" / "matte2.%04d.exr")
+    assert wanted.mattes == (front["file"].value(), rendered, nuke.toNode("Read1")["file"].value())
+    assert (wanted.frames, wanted.frame_range, wanted.flow) == (wanted.mattes[2], (1001, 1005), None)
+    assert said == ["INVE1: the matte 2 goes as EXR, 5 of 5 frames rendered now. Grade1 is a Grade, no Read."]
+    write_picture(tmp_path / "plate" / "plate.1003.exr", 77)
+    opening.of(node.host, node, said.append)
+    assert "matte 2 goes as EXR, 1 of 5 frames rendered now" in said[1]
+
+
+def test_vectors_of_a_group_are_cut_out_in_that_group(
+    node: InveNode, nuke: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = nuke.toNode("Read1")["file"].value()
+    with nuke.nodes.Group() as group:
+        read = nuke.nodes.Read(file=pattern, first=1001, last=1005)
+        generator = nuke.nodes.VectorGenerator(inputs=[read])
+        inner = nodes.insert(node.host)
+        inner.host_node.setInput(nodes.PLATE, generator)
+    node.host.set_values(inner.host_node, {"inve_first": 1001, "inve_last": 1002, "inve_reference": 1001})
+    made: list[object] = []
+    write = exr_frames.write
+
+    def watched(host: object, source: object, wanted: exr_frames.Wanted) -> list[int]:
+        made.append((source.Class(), source.parent()))
+        return write(host, source, wanted)
+
+    monkeypatch.setattr(exr_frames, "write", watched)
+    found = vectors.vectors_of(node.host, inner)
+    assert found is not None
+    assert found.rendered == (1001, 1002)
+    assert made == [("Remove", group)]
 
 
 def test_vectors_come_from_their_input_or_from_the_plate(
@@ -264,10 +289,16 @@ def test_vectors_come_from_their_input_or_from_the_plate(
     node.host_node.setInput(nodes.VECTORS, before)
     again = vectors.vectors_of(node.host, node)
     assert again is not None
-    assert (again.pattern, again.is_direct) == (source.pattern, True)
+    assert again == plate.Source(source.pattern)
     node.host_node.setInput(nodes.VECTORS, nuke.toNode("Read1"))
     with pytest.raises(RefusedError, match=r"must give forward\.u, .* Read1 lacks forward\.u"):
         vectors.vectors_of(node.host, node)
+
+
+def test_a_per_cent_sign_in_a_folder_is_no_frame(node: InveNode, nuke: ModuleType, tmp_path: Path) -> None:
+    wanted = exr_frames.Wanted(str(tmp_path / "100%_done"), "plate", 1001, 1002, "rgb")
+    assert exr_frames.write(node.host, node.plate, wanted) == [1001, 1002]
+    assert exr_frames.write(node.host, node.plate, wanted) == []
 
 
 def test_runs_are_stretches_without_gaps() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,30 @@ def test_the_frame_is_the_lifetimes_or_a_keys_or_the_reference(
     assert only_edit(strokes(element))["frame"] == frame
 
 
+@pytest.mark.parametrize(
+    "element",
+    [
+        shape("", "10 10", "{{1001 50} {1009 90}} 10", "50 60"),
+        brush("opc {{1001 1} {1009 0}}"),
+        brush(points="{{{1001 10} {1009 30}} 20 1} {30 40 1}"),
+        "{layer Moving {f 512} {t 0 0 0 {{1001 0} {1009 30}}} {a} " + brush() + "}",
+        "{layer Blinking {f 512} {t 0} {a vis {{1001 1} {1009 0}}} " + brush() + "}",
+    ],
+)
+def test_what_is_animated_is_told_with_its_frame(element: str) -> None:
+    painted = strokes(element)
+    assert painted.refusals == ()
+    (note,) = painted.notes
+    assert re.fullmatch(
+        r"'(\w+/)?(S|Brush1)' is animated in Nuke, and is taken here as it is on frame 1001\.", note
+    )
+
+
+def test_one_key_is_no_animation() -> None:
+    element = shape("opc {{1001 0.5}} bs {{1001 4} {1009 4}}", "{{1001 10}} 10", "50 10", "50 60")
+    assert strokes(element).notes == ()
+
+
 def test_animation_is_worked_out_on_that_frame() -> None:
     keyed = golden("shapes").layers[0].edits[0]
     assert keyed["frame"] == 1006
@@ -212,25 +237,18 @@ def test_animation_is_worked_out_on_that_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "pressure", "field"),
+    ("attributes", "fields"),
     [
-        ("", "painted", None),
-        ("ds 1", "painted", "point_widths"),
-        ("dt 1", "painted", "point_opacities"),
-        ("ds 1", "none", None),
-        ("", "size", "point_widths"),
-        ("", "opacity", "point_opacities"),
+        ("", []),
+        ("ds 1", ["point_widths"]),
+        ("dt 1", ["point_opacities"]),
+        ("ds 1 dt 1", ["point_opacities", "point_widths"]),
     ],
 )
-def test_pressure_does_what_the_stroke_or_the_knob_says(
-    attributes: str, pressure: str, field: str | None
-) -> None:
-    stroke = brush(attributes, "{10 20 x3f000000} {30 40 1} {50 60}")
-    edit = only_edit(strokes(stroke, pressure=pressure))
-    fields = {"point_widths", "point_opacities"} & edit.keys()
-    assert fields == ({field} if field else set())
-    if field:
-        assert edit[field] == [0.5, 1.0, 0.0]
+def test_pressure_does_what_the_stroke_says(attributes: str, fields: list[str]) -> None:
+    edit = only_edit(strokes(brush(attributes, "{10 20 x3f000000} {30 40 1} {50 60}")))
+    assert sorted({"point_widths", "point_opacities"} & edit.keys()) == fields
+    assert all(edit[field] == [0.5, 1.0, 0.0] for field in fields)
 
 
 def test_the_host_may_know_the_attributes_names() -> None:
@@ -282,20 +300,21 @@ def test_a_line_that_leaves_the_picture_is_cut_half_a_width_outside() -> None:
     edit = only_edit(strokes(brush(points="{100 100 1} {-900 100 0}")))
     assert edit["points"][0] == [100, 440]
     assert edit["points"][1] == pytest.approx([-2, 440], abs=0.01)
-    weak = only_edit(strokes(brush(points="{100 100 1} {-900 100}"), pressure="size"))
+    weak = only_edit(strokes(brush("ds 1", "{100 100 1} {-900 100}")))
     assert weak["point_widths"] == pytest.approx([1, 1 - 102 / 1000], abs=1e-4)
 
 
 def test_a_curve_that_leaves_the_picture_stays_the_curve_it_was() -> None:
     inside = only_edit(strokes(brush(points="{300 400 1} {500 460 1} {700 400 0}")))
     assert (inside["smooth"], len(inside["points"])) == (True, 3)
-    stroke = brush(points="{300 500 x3f000000} {500 560 1} {700 500}")
-    left, right = strokes(stroke, pressure="size").layers[0].edits
+    stroke = brush("ds 1 dt 1", "{300 500 x3f000000} {500 560 1} {700 500}")
+    left, right = strokes(stroke).layers[0].edits
     for edit in (left, right):
         assert "smooth" not in edit
         assert len(edit["points"]) > 3
         assert min(y for _, y in edit["points"]) == pytest.approx(-2, abs=0.01)
         assert len(edit["point_widths"]) == len(edit["points"])
+        assert edit["point_opacities"] == edit["point_widths"]
     # Halfway to the top the curve is above the straight way.
     assert max(y for x, y in left["points"] if x >= 380) < HEIGHT - 526
     assert right["point_widths"][-1] == 0

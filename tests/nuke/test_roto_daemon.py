@@ -11,14 +11,17 @@ from test_roto import SETTINGS, golden
 from inve_core.edits import EditError, check_stack, parse_stack
 from inve_core.rendering import curves
 from inve_nuke.beziers import pieces_of, place_on, spline_segments
+from inve_nuke.roto_elements import AttributeNames
 
 
 @pytest.mark.parametrize("name", ["strokes_hexadecimal", "layers", "refused", "shapes"])
-@pytest.mark.parametrize("pressure", ["painted", "size", "opacity"])
-def test_the_daemon_takes_all_of_it(name: str, pressure: str) -> None:
+@pytest.mark.parametrize("by_pressure", [[], ["size"], ["opacity"], ["size", "opacity"]])
+def test_the_daemon_takes_all_of_it(name: str, by_pressure: list[str]) -> None:
+    # Every stroke has a brush size.
+    names = AttributeNames(**{f"pressure_{what}": "bs" for what in by_pressure})
     layers: list[dict[str, Any]] = [
         {"name": layer.name, "kind": layer.kind, "edits": list(layer.edits)}
-        for layer in golden(name, pressure=pressure).layers
+        for layer in golden(name, names=names).layers
     ]
     stack = parse_stack({"version": 2, "layers": layers})
     assert sum(len(layer.edits) for layer in stack.layers) > 0

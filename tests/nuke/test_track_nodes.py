@@ -88,16 +88,31 @@ def test_what_cannot_be_made_leaves_nothing_behind(
     assert nuke.Undo.undoSize() == before
 
 
-def test_the_viewers_point_is_turned_over_once(host: object, nuke: ModuleType) -> None:
+def test_the_viewers_points_are_turned_over_once(host: object, nuke: ModuleType) -> None:
     node = nodes.insert(host)
+    with pytest.raises(
+        RefusedError, match=r"INVE1 must have a point .* select a Tracker4, or move the node's"
+    ):
+        track_nodes.viewer_points(host, node, PICTURE, 1007)
     node.host_node["inve_point"].setValue([30, 50])
-    assert track_nodes.viewer_point(host, node, PICTURE, 1007) == [Point("point", 1007, 30, 10)]
-    node.host_node["inve_point"].setValue([30, 61])
-    with pytest.raises(RefusedError, match=r"point of INVE1 must lie in the 100x60 .* got \(30, 61\)"):
-        track_nodes.viewer_point(host, node, PICTURE, 1007)
+    assert track_nodes.viewer_points(host, node, PICTURE, 1007) == [Point("point", 1007, 30, 10)]
+    # Those that were never moved are left out.
+    node.host_node["inve_point3"].setValue([0, 60])
+    assert track_nodes.viewer_points(host, node, PICTURE, 1007) == [
+        Point("point", 1007, 30, 10),
+        Point("point3", 1007, 0, 0),
+    ]
+    node.host_node["inve_point4"].setValue([30, 61])
+    with pytest.raises(RefusedError, match=r"point4 of INVE1 must lie in the 100x60 .* got \(30, 61\)"):
+        track_nodes.viewer_points(host, node, PICTURE, 1007)
     nuke.root()["proxy"].setValue(True)
     with pytest.raises(RefusedError, match="at proxy size"):
-        track_nodes.viewer_point(host, node, PICTURE, 1007)
+        track_nodes.viewer_points(host, node, PICTURE, 1007)
+
+
+def test_all_points_of_the_node_have_a_knob_each(host: object) -> None:
+    knobs = [name for name in nodes.insert(host).host_node.knobs() if name.startswith("inve_point")]
+    assert sorted(knobs) == sorted(track_nodes.POINTS)
 
 
 def test_names_become_ids_of_the_wire(host: object, nuke: ModuleType) -> None:

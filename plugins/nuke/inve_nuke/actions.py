@@ -64,7 +64,7 @@ def prepare(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     from inve_nuke import opening
 
     _need_daemon(live, node)
-    wanted = opening.of(live.host, node)
+    wanted = opening.of(live.host, node, live.log.say)
     settings = node.settings()
     before = live.session.job_of(wanted.shot)
     preparation.prepare(live.session, wanted, Train(wanted.shot, settings.preset, settings.working_size))

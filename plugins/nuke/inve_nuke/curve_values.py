@@ -79,6 +79,11 @@ class Curve:
         """Of the keys."""
         return tuple(key.time for key in self.keys)
 
+    @property
+    def is_animated(self) -> bool:
+        """Whether its keys have different values."""
+        return len({key.value for key in self.keys}) > 1
+
     def at(self, frame: float) -> float:
         """Its value on a frame."""
         index = bisect_right(self.times, frame) - 1

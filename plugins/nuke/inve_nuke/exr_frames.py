@@ -156,7 +156,7 @@ class _Kept:
         self._save()
 
     def _file(self, frame: int) -> str:
-        return self._wanted.pattern % frame
+        return f"{self._wanted.folder}/{self._wanted.stem}.{frame:04d}.exr"
 
     def _load(self) -> dict[str, str]:
         try:

@@ -1,25 +1,26 @@
 """What a node's picture depends on, as a text for each frame that changes when the picture may have.
 
 Two things go into it: everything above the node (classes, knobs, connections, with their animation whole),
-and the files that are read, with their size and time. Nuke's own hashes (`Node.opHashes`) are for the frame
-that is current, and going through the frames would make the viewer follow.
+and the files that are read, with their size and time; a file that is not found counts as changed. Nuke's own
+hashes (`Node.opHashes`) are for the frame that is current, and going through the frames would make the viewer
+follow.
 """
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import os
 import re
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inve_nuke.host import NukeHost
     from inve_nuke.host_types import HostNode
-
-FRAME_TOKEN = re.compile(r"%(?:0(\d+))?d|(#+)")
-"""A frame's number in a path, as Nuke has it: %04d, %d or ####."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -33,10 +34,11 @@ _LOOKS = _words(
     "cached reload panelDropped onCreate onDestroy knobChanged updateUI"
 )
 # These take the picture at a frame from their inputs at that very frame. For any other class each frame is
-# taken to depend on all of the files, which costs time and never a wrong picture.
+# taken to depend on all of the files, which costs time and never a wrong picture. RotoPaint is not here: its
+# Reveal and Clone may take from another frame.
 _SAME_FRAME = _words(
     "Read Dot NoOp Input Output Group Switch Dissolve Constant CheckerBoard2 ColorBars Ramp Radial "
-    "Rectangle Roto RotoPaint Text2 Grade ColorCorrect Saturation HueCorrect HueShift EXPTool Gamma "
+    "Rectangle Roto Text2 Grade ColorCorrect Saturation HueCorrect HueShift EXPTool Gamma "
     "Clamp Invert Add Multiply Colorspace OCIOColorSpace OCIOCDLTransform OCIOFileTransform "
     "OCIOLogConvert Log2Lin Vectorfield ColorLookup ColorMatrix Premult Unpremult Expression Crop "
     "Reformat Transform Mirror2 CornerPin2D STMap LensDistortion2 AdjBBox BlackOutside Tracker4 "
@@ -100,15 +102,19 @@ class Fingerprints:
 
     def _take_files(self, node: HostNode, class_name: str) -> None:
         for knob in _FILE_KNOBS:
-            path = str(self._host.value(node, knob)) if self._host.has_knob(node, knob) else ""
-            if not path or class_name == "Write":
+            if (
+                not self._host.has_knob(node, knob)
+                or not self._host.value(node, knob)
+                or class_name == "Write"
+            ):
                 continue
+            path_at = functools.partial(self._host.path_at, node, knob)
             if class_name != "Read":
-                self._sequences.append(_Sequence(path, 1, 0))
+                self._sequences.append(_Sequence(path_at, 1, 0))
                 continue
             first, last = (int(self._host.value(node, name)) for name in ("first", "last"))
             self._mixes_frames = self._mixes_frames or is_shifted(self._host, node)
-            self._sequences.append(_Sequence(path, first, last))
+            self._sequences.append(_Sequence(path_at, first, last))
 
     def _stamps_of_all(self) -> str:
         first, last = self._range
@@ -124,20 +130,11 @@ def is_shifted(host: NukeHost, read: HostNode) -> bool:
     return bool(str(host.value(read, "frame")).strip()) or str(host.value(read, "frame_mode")) != "expression"
 
 
-def path_at(pattern: str, frame: int) -> str:
-    """The file of a frame: %04d and #### become its number."""
-
-    def number(found: re.Match[str]) -> str:
-        return str(frame).zfill(int(found.group(1) or 0) if found.group(2) is None else len(found.group(2)))
-
-    return FRAME_TOKEN.sub(number, pattern)
-
-
 @dataclass(frozen=True)
 class _Sequence:
-    """Files of a node; `last` before `first` where the numbers have no bounds."""
+    """Files of a node, their paths by the frame; `last` before `first` where the numbers have no bounds."""
 
-    pattern: str
+    path_at: Callable[[int], str]
     first: int
     last: int
 
@@ -145,15 +142,19 @@ class _Sequence:
         """What a frame's file looks like from outside; a Read holds its first and last frame."""
         if self.last >= self.first:
             frame = min(max(frame, self.first), self.last)
-        path = path_at(self.pattern, frame)
-        # Of views and formats that only Nuke can fill in, all files count.
-        names = sorted(glob.glob(re.sub(r"%[vV]", "*", path))) if re.search(r"%[vV]", path) else [path]
+        path = self.path_at(frame)
+        # Of views that Nuke has left open, all files count.
+        names = sorted(glob.glob(re.sub(r"%[vV]", "*", path))) if re.search(r"%[vV]", path) else []
+        names = names or [path]
         return " ".join(f"{name} {_status(name)}" for name in names)
 
 
 def _status(path: str) -> str:
     try:
+        if not os.path.isabs(path):
+            raise FileNotFoundError(path)
         status = os.stat(path)
     except OSError:
-        return "missing"
+        # Nuke may find it where we do not, and then nobody saw whether it changed.
+        return f"not found {uuid.uuid4().hex}"
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 from inve_client.plugin.messages import RefusedError
 
-Window = tuple[int, int, int, int]
-"""left, top, right, bottom: the first pixel in, and the first one out again; y down."""
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -43,15 +40,6 @@ class Picture:
     def to_nuke(self, x: float, y: float) -> tuple[float, float]:
         """A place of the wire as Nuke has it."""
         return x, self.height - y
-
-    def window(self, x: int, y: int, width: int, height: int) -> Window:
-        """A node's bounding box (`node.bbox()`: lower left corner, size) as the EXR's data window."""
-        return x, self.height - (y + height), x + width, self.height - y
-
-    def bounding_box(self, window: Window) -> tuple[int, int, int, int]:
-        """A data window as Nuke's bounding box: x and y of its lower left corner, width, height."""
-        left, top, right, bottom = window
-        return left, self.height - bottom, right - left, bottom - top
 
     def with_margin(self, margin: float) -> tuple[float, float, float, float]:
         """left, top, right, bottom of the picture and a margin around it, on the wire."""

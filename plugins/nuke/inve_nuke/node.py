@@ -86,9 +86,11 @@ class InveNode:
         """Where plates, vectors and results of this node are kept; absolute, with / on each platform.
 
         Raises:
-            RefusedError: no folder is set, and the script was never saved.
+            RefusedError: no folder is set, and the script was never saved; or it is relative, or its name has
+                what Nuke replaces in paths.
         """
-        folder = str(self._get("inve_cache")).strip()
+        written = str(self._get("inve_cache")).strip()
+        folder = self.host.path_at(self.host_node, "inve_cache", self.host.frame).strip()
         if not folder:
             script = self.host.script_file
             if not script:
@@ -97,7 +99,12 @@ class InveNode:
                     "the cache folder."
                 )
             folder = os.path.join(os.path.dirname(os.path.abspath(script)), "inve")
-        return os.path.abspath(os.path.expanduser(folder)).replace("\\", "/")
+        if not os.path.isabs(folder) or re.search("[%#]", written) or re.search(r"[\[%#]", folder):
+            raise RefusedError(
+                f"The cache folder of {self.name} must be an absolute path without [, % and #, which Nuke "
+                f"replaces in the files' names, got {folder or written!r}; set another one in the tab Files."
+            )
+        return os.path.abspath(folder).replace("\\", "/")
 
     # What is connected
 

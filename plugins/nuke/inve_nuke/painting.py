@@ -21,13 +21,18 @@ def of(host: NukeHost, node: InveNode) -> roto.Painted:
     """All that is painted on the node's paint input.
 
     Raises:
-        RefusedError: there is no paint or no plate, it has another format, Nuke is in proxy mode, or the
-            curves cannot be read at all.
+        RefusedError: there is no paint or no plate, the paint is disabled or has another format, Nuke is in
+            proxy mode, or the curves cannot be read at all.
     """
     paint = node.paint
     if paint is None:
         raise RefusedError(
             f"{node.name} must have a RotoPaint or Roto node as its paint, got none; connect one."
+        )
+    if host.value(paint, "disable"):
+        raise RefusedError(
+            f"{host.name(paint)} must be enabled to be sent, and it is disabled; enable it (D), or "
+            "disconnect it."
         )
     picture = picture_of(host, node.plate)
     geometry.check_same(host.name(paint), picture_of(host, paint), picture)

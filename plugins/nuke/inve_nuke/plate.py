@@ -3,7 +3,8 @@
 Where the plate comes straight from a Read whose files the daemon reads to the very values that Nuke shows,
 those files are named to it, and nothing is written. Anything else is rendered to EXR in the node's cache
 folder. The wire has no field for a colour space: the daemon takes EXR as scene-linear as it is, PNG and JPEG
-as sRGB; so a Read that is set to something else is rendered, which brings what Nuke shows.
+as sRGB; so a Read that is set to something else is rendered, which brings what Nuke shows. So are DPX, Cineon
+and TIFF, whose curve the daemon takes from the file, and Nuke from the Read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_nuke import exr_frames
-from inve_nuke.fingerprints import FRAME_TOKEN, is_shifted
+from inve_nuke.fingerprints import is_shifted
 
 if TYPE_CHECKING:
     from inve_nuke.host import NukeHost
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from inve_nuke.node import InveNode
     from inve_nuke.node_settings import NodeSettings
 
+_FRAME_TOKEN = re.compile(r"%(?:0\d+)?d|#+")  # a frame's number in a path: %04d, %d or ####
 _LINEAR_FILES = (".exr",)
 _SRGB_FILES = (".png", ".jpg", ".jpeg")
+_PNG_HEADER = 65536  # bytes; what stands before the pixels is mostly less
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,13 @@ class Source:
 
     Attributes:
         pattern: absolute, with %04d or ####.
-        first, last: the frames, by the numbers in the files' names.
-        colour_space: of the values in the files, by Nuke's name; "raw" for what was rendered.
+        why: they are rendered and not a Read's own files, a sentence; "" where they are.
         rendered: the frames that had to be rendered for it now.
-        is_direct: whether they are a Read's own files.
-        why: where they are not, why that is so; a sentence.
     """
 
     pattern: str
-    first: int
-    last: int
-    colour_space: str
-    rendered: tuple[int, ...] = ()
-    is_direct: bool = False
     why: str = ""
+    rendered: tuple[int, ...] = ()
 
 
 def plate_of(host: NukeHost, node: InveNode) -> Source:
@@ -62,10 +58,9 @@ def plate_of(host: NukeHost, node: InveNode) -> Source:
     read = behind(host, node.plate)
     why = "" if not settings.always_render_plate else "The node is set to always render the plate."
     why = why or why_not_direct(host, read, settings)
-    space = _space(host, read) if not why else ""
-    why = why or _why_other_values(host, read, space)
+    why = why or _why_other_values(host, read, settings.first)
     if not why:
-        return Source(file_of(host, read), settings.first, settings.last, space, is_direct=True)
+        return Source(file_of(host, read))
     return _rendered(host, node.plate, node, "plate", why)
 
 
@@ -90,7 +85,7 @@ def mattes_of(host: NukeHost, node: InveNode) -> tuple[Source, ...]:
         if why:
             found.append(_rendered(host, matte, node, f"matte{number}", why))
         else:
-            found.append(Source(file_of(host, read), settings.first, settings.last, "raw", is_direct=True))
+            found.append(Source(file_of(host, read)))
     return tuple(found)
 
 
@@ -146,7 +141,7 @@ def why_not_direct(host: NukeHost, read: HostNode, settings: NodeSettings) -> st
     if host.value(read, "disable") or host.is_animated(read, "disable"):
         return f"{name} is disabled."
     path = str(host.value(read, "file"))
-    if len(FRAME_TOKEN.findall(path)) != 1:
+    if len(_FRAME_TOKEN.findall(path)) != 1:
         return f"The file of {name} is no sequence with one frame number."
     if not os.path.isabs(path) or re.search(r"\[|%[vV]", path):
         return f"The path of {name} is one that Nuke has to work out."
@@ -168,27 +163,38 @@ def _rendered(host: NukeHost, source: HostNode, node: InveNode, stem: str, why: 
     folder = f"{node.cache_folder}/{settings.shot}/{stem}"
     wanted = exr_frames.Wanted(folder, stem, settings.first, settings.last, rendered_channels(host, source))
     rendered = exr_frames.write(host, source, wanted)
-    return Source(wanted.pattern, settings.first, settings.last, "raw", tuple(rendered), why=why)
+    return Source(wanted.pattern, why, tuple(rendered))
 
 
-def _why_other_values(host: NukeHost, read: HostNode, space: str) -> str:
+def _why_other_values(host: NukeHost, read: HostNode, first: int) -> str:
     """Why the daemon would read other values than Nuke from a Read's files; "" where it would not."""
-    suffix = os.path.splitext(file_of(host, read))[1].lower()
+    name, suffix = host.name(read), os.path.splitext(file_of(host, read))[1].lower()
+    space = "raw" if host.value(read, "raw") else str(host.value(read, "colorspace"))
     management, working = host.colour_management
     names = _names(space)
     if suffix in _LINEAR_FILES:
-        linear = {"raw", "scene_linear", working.lower()} | ({"linear"} if management == "Nuke" else set())
-        return "" if names & linear else f"{host.name(read)} converts its files from {space!r}."
-    is_srgb = management == "Nuke" and "srgb" in names and not host.value(read, "premultiplied")
-    if suffix in _SRGB_FILES and is_srgb:
-        return ""
-    return f"The daemon would not read {suffix} files in {space!r} as Nuke does."
+        linear = {"raw", "scene_linear"} | _names(working) | ({"linear"} if management == "Nuke" else set())
+        return "" if names & linear else f"{name} converts its files from {space!r}."
+    if suffix not in _SRGB_FILES or management != "Nuke" or "srgb" not in names:
+        return f"The daemon would not read {suffix} files in {space!r} as Nuke does."
+    if host.value(read, "premultiplied") or "rgba.alpha" in host.channels(read):
+        return f"The daemon would not read the alpha of {name} as Nuke does."
+    if suffix == ".png" and _has_own_curve(host.path_at(read, "file", first)):
+        return f"The files of {name} name a gamma, which the daemon goes by and Nuke does not."
+    return ""
+
+
+def _has_own_curve(png: str) -> bool:
+    """Whether a PNG says in its header that it has another curve than sRGB; a profile is read by neither."""
+    try:
+        with open(png, "rb") as file:
+            header = file.read(_PNG_HEADER).partition(b"IDAT")[0]
+    except OSError:
+        # The daemon says what is the matter with it.
+        return False
+    return b"cICP" in header or (b"gAMA" in header and b"\0\0\0\1sRGB" not in header)
 
 
 def _names(space: str) -> set[str]:
     """A colour space's names: Nuke shows "default (sRGB)" and "scene_linear (ACEScg)"."""
     return {name.strip().lower() for name in re.split(r"[()]", space) if name.strip()}
-
-
-def _space(host: NukeHost, read: HostNode) -> str:
-    return "raw" if host.value(read, "raw") else str(host.value(read, "colorspace"))

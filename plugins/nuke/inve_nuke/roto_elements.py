@@ -13,7 +13,7 @@ from inve_client.plugin.messages import RefusedError
 from inve_client.plugin.polyline import clip_outline
 
 from .curve_script import OPEN, RELATIVE_TANGENTS, RENDERABLE, Layer, Points, Shape, Stroke
-from .curve_values import NotEvaluated, Value, at, first_time
+from .curve_values import Curve, NotEvaluated, Value, at, first_time
 from .geometry import Picture, whole_frame
 from .roto_lines import EDGE_PX, picture_lines
 from .roto_shapes import Knot, region
@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, float] = {"r": 1, "g": 1, "b": 1, "opc": 1, "bs": 25, "h"
 _TRANSFORM = (None, None, None, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0)
 """Values of a transform that changes nothing: any pivot, translation, rotation, scale, skew."""
 
+_PIVOT = 3  # how many of them are the pivot's
+
 _DECIMALS = 3
 _MAX_POINTS = 100_000
 _MAX_WIDTH_PX = 32_768
@@ -46,46 +48,11 @@ _ALL_FRAMES, _SINGLE_FRAME = 0, 2  # of the attribute `ltt`
 
 # Overlays of the viewer, motion blur, the transform of a clone's source, write-on-less defaults, tools and
 # trackers: nothing of it shows in a stroke's colour or a shape's inside.
-_HARMLESS = frozenset(
-    [
-        "ro",
-        "go",
-        "bo",
-        "ao",
-        "a",
-        "mbo",
-        "mb",
-        "mbs",
-        "mbsot",
-        "mbso",
-        "ft",
-        "ff",
-        "osw",
-        "osf",
-        "str",
-        "stx",
-        "sty",
-        "spx",
-        "spy",
-        "sr",
-        "ssx",
-        "ssy",
-        "sskx",
-        "ssky",
-        "sso",
-        "sf",
-        "sb",
-        "sto",
-        "stt",
-        "tt",
-        "pt",
-        "ab",
-        "bsp",
-        "bsh",
-        "ltm",
-        "nv",
-    ]
+_HARMLESS_NAMES = (
+    "ro go bo ao a mbo mb mbs mbsot mbso ft ff osw osf str stx sty spx spy sr ssx ssy sskx ssky sso sf sb "
+    "sto stt tt pt ab bsp bsh ltm nv"
 )
+_HARMLESS = frozenset(_HARMLESS_NAMES.split())
 _READ = frozenset(
     ["r", "g", "b", "opc", "bs", "h", "bu", "src", "bm", "inv", "vis", "fo", "fx", "fy", "ltn", "ltt", "bt"]
 )
@@ -113,7 +80,6 @@ class RotoSettings:
         first, last: frames of the shot.
         reference_frame: where an element was drawn that does not say.
         adjustment: of the node's grade knobs, names of `NEUTRAL`.
-        pressure: what a pen's pressure does: "painted" as the stroke says, or "size", "opacity", "none".
         names: of attributes.
     """
 
@@ -124,7 +90,6 @@ class RotoSettings:
     last: int
     reference_frame: int
     adjustment: Mapping[str, float] = field(default_factory=dict)
-    pressure: str = "painted"
     names: AttributeNames = AttributeNames()
 
 
@@ -226,7 +191,7 @@ class ElementReader:
         }
         return [
             {**line, **shared}
-            for line in picture_lines(rows, width, self._pressure(), self._settings.picture)
+            for line in picture_lines(rows, width, self._by_pressure(), self._settings.picture)
         ]
 
     def region(self, shape: Shape) -> dict[str, Any]:
@@ -272,10 +237,12 @@ class ElementReader:
         if isinstance(self._element, Stroke):
             if self._get("bu") != 0 and self._get("opc") < 1:
                 notes.append("builds up where it crosses itself in Nuke, and has one opacity here")
-            if self._get(names.pressure_hardness) != 0 and self._settings.pressure == "painted":
+            if self._get(names.pressure_hardness) != 0:
                 notes.append("has a hardness that follows the pressure in Nuke, and one hardness here")
         elif self._get("ff") not in (0.0, 1.0) and self._get("fo") != 0:
             notes.append("has a feather with a fall-off of its own, and an even one here")
+        if self._is_animated():
+            notes.append(f"is animated in Nuke, and is taken here as it is on frame {self.frame}")
         return notes
 
     # Reading
@@ -306,6 +273,24 @@ class ElementReader:
         if not element.points.plain:
             keyed += [first_time(value) for point in element.points.points[:1] for value in point]
         return next((whole_frame(time) for time in keyed if time is not None), reference)
+
+    def _is_animated(self) -> bool:
+        """Whether what is read of it, or of the layers that it is in, is another on another frame."""
+        element, names = self._element, self._settings.names
+        feather = element.feather if isinstance(element, Shape) else None
+        values = [
+            value
+            for points in (element.points, feather)
+            if points is not None and not points.plain
+            for row in points.points
+            for value in row
+        ]
+        read = _READ | {names.pressure_size, names.pressure_opacity}
+        values += [value for name, value in element.attributes.items() if name in read]
+        for owner in (element, *self._around):
+            values += owner.transform.values[_PIVOT:]
+        values += [layer.attributes.get("vis", 1.0) for layer in self._around]
+        return any(isinstance(value, Curve) and value.is_animated for value in values)
 
     def _check_transform(self, owner: Layer | Stroke | Shape) -> None:
         whose = "is" if owner is self._element else f"lies in the layer {owner.name!r}, which is"
@@ -339,18 +324,11 @@ class ElementReader:
         places = [(row[0], row[1]) for row in rows]
         return list(zip(places[::3], places[1::3], places[2::3]))
 
-    def _pressure(self) -> str:
-        """What pressure does to this stroke: "size", "opacity" or "none"."""
-        settings = self._settings
-        if settings.pressure != "painted":
-            return settings.pressure
-        for effect, name in (
-            ("size", settings.names.pressure_size),
-            ("opacity", settings.names.pressure_opacity),
-        ):
-            if self._get(name) != 0:
-                return effect
-        return "none"
+    def _by_pressure(self) -> list[str]:
+        """The fields of this stroke that follow the pen's pressure."""
+        names = self._settings.names
+        fields = {"point_widths": names.pressure_size, "point_opacities": names.pressure_opacity}
+        return [field for field, name in fields.items() if self._get(name) != 0]
 
 
 def _check_count(count: int) -> None:

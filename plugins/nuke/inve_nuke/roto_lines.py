@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from inve_client.plugin.messages import RefusedError
@@ -20,7 +20,7 @@ class OutsidePicture(RefusedError):
 
 
 def picture_lines(
-    rows: Sequence[Sequence[float]], width: float, effect: str, picture: Picture
+    rows: Sequence[Sequence[float]], width: float, by_pressure: Collection[str], picture: Picture
 ) -> list[dict[str, Any]]:
     """The fields of the strokes of ours that one of Nuke's becomes: one for each time it is in the picture.
 
@@ -30,7 +30,7 @@ def picture_lines(
     Args:
         rows: x, y in Nuke and pressure of each point; a pressure of 0 is left out.
         width: in pixels.
-        effect: what pressure does: "size", "opacity" or "none".
+        by_pressure: the fields that follow the pressure, of "point_widths" and "point_opacities".
 
     Raises:
         OutsidePicture: there is none.
@@ -38,13 +38,15 @@ def picture_lines(
     places = picture.all_to_wire(rows)
     box = picture.with_margin(width / 2 - EDGE_PX)
     if all(box[0] <= x <= box[2] and box[1] <= y <= box[3] for x, y in places):
-        pressures = [_pressure_of(row) for row in rows] if effect != "none" else []
-        return [{**_line(places, pressures, effect), **({"smooth": True} if len(places) > 2 else {})}]
+        pressures = [_pressure_of(row) for row in rows] if by_pressure else []
+        return [{**_line(places, pressures, by_pressure), **({"smooth": True} if len(places) > 2 else {})}]
     vertices = [(x, y, _pressure_of(row)) for (x, y), row in zip(places, rows)]
     runs = clip_line(_straightened(vertices), box)
     if not runs:
         raise OutsidePicture("lies outside of the picture; move it in, or delete it")
-    return [_line([[x, y] for x, y, _ in run], [pressure for _, _, pressure in run], effect) for run in runs]
+    return [
+        _line([[x, y] for x, y, _ in run], [pressure for _, _, pressure in run], by_pressure) for run in runs
+    ]
 
 
 def _pressure_of(row: Sequence[float]) -> float:
@@ -52,13 +54,10 @@ def _pressure_of(row: Sequence[float]) -> float:
     return min(max(row[2], 0.0), 1.0) if len(row) > 2 else 0.0
 
 
-def _line(places: list[list[float]], pressures: list[float], effect: str) -> dict[str, Any]:
+def _line(places: list[list[float]], pressures: list[float], by_pressure: Collection[str]) -> dict[str, Any]:
     """The fields of a line of ours."""
-    fields: dict[str, Any] = {"points": places}
-    name = {"size": "point_widths", "opacity": "point_opacities"}.get(effect)
-    if name is not None and any(pressure != 1 for pressure in pressures):
-        fields[name] = pressures
-    return fields
+    follows = any(pressure != 1 for pressure in pressures)
+    return {"points": places, **(dict.fromkeys(by_pressure, pressures) if follows else {})}
 
 
 def _straightened(vertices: Sequence[Vertex]) -> list[Vertex]:

@@ -4,8 +4,8 @@
     ...                                           # TrackPoints is asked, tracks come
     make(host, "Tracker", node, tracks, picture, reference_frame=1013)
 
-A point is picked with a Tracker4 (where its tracks are at a frame), or with the INVE node's own point, which
-has a handle in the viewer while its panel is open.
+A point is picked with a Tracker4 (where its tracks are at a frame), or with the INVE node's own points, which
+have handles in the viewer while its panel is open.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 KINDS = ("Tracker", "CornerPin", "Transform")
 """What tracks can become; the choices of the knob `inve_track_as`."""
+
+POINTS = ("inve_point", "inve_point2", "inve_point3", "inve_point4")
+"""The knobs of the node's own points."""
 
 _RIGHT, _DOWN = 110, 60
 _MAX_ID = 56
@@ -71,15 +74,27 @@ def points_of(host: NukeHost, tracker: HostNode, picture: Picture, frame: int) -
     return points
 
 
-def viewer_point(host: NukeHost, node: InveNode, picture: Picture, frame: int) -> list[Point]:
-    """The INVE node's own point, which the artist has put somewhere in the viewer.
+def viewer_points(host: NukeHost, node: InveNode, picture: Picture, frame: int) -> list[Point]:
+    """The INVE node's own points that the artist has put somewhere in the viewer.
 
     Raises:
-        RefusedError: it lies outside the picture, or the proxy is on.
+        RefusedError: none was, one lies outside the picture, or the proxy is on.
     """
     _check_size(host, node.name)
-    x, y = (host.number_at(node.host_node, "inve_point", frame, index) for index in (0, 1))
-    return [_point(f"The point of {node.name}", "point", x, y, picture, frame, set())]
+    points: list[Point] = []
+    taken: set[str] = set()
+    for knob in POINTS:
+        x, y = (host.number_at(node.host_node, knob, frame, index) for index in (0, 1))
+        # Where it is until somebody moves it.
+        if (x, y) != (0, 0):
+            name = knob.replace("inve_", "")
+            points.append(_point(f"The {name} of {node.name}", name, x, y, picture, frame, taken))
+    if not points:
+        raise RefusedError(
+            f"{node.name} must have a point to follow, got none; select a Tracker4, or move the node's "
+            "points in the viewer (tab Track)."
+        )
+    return points
 
 
 def make(

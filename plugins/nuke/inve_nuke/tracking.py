@@ -1,4 +1,4 @@
-"""*Track selected*: points of the selected Tracker, or the node's own, followed through the shot."""
+"""*Track selected*: points of the selected Tracker, or the node's own ones, followed through the shot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_client.plugin.points import TrackPoints
-from inve_nuke import painting, track_nodes
+from inve_nuke import geometry, painting, track_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,15 +23,19 @@ def follow(live: Shots, node: InveNode, shot: str) -> Callable[[], bool]:
         Whether that was done, to be asked.
 
     Raises:
-        RefusedError: there is no point on the current frame, or the connection is closed.
+        RefusedError: there is no point on the current frame, the Tracker has another format than the plate,
+            or the connection is closed.
     """
     host, frame = live.host, live.host.frame
     picture = painting.picture_of(host, node.plate)
     tracker = track_nodes.selected_tracker(host)
     if tracker is not None:
+        # One that is connected to nothing, as ours are at first, has no picture but the script's format.
+        if host.input(tracker, 0) is not None:
+            geometry.check_same(host.name(tracker), painting.picture_of(host, tracker), picture)
         points = track_nodes.points_of(host, tracker, picture, frame)
     else:
-        points = track_nodes.viewer_point(host, node, picture, frame)
+        points = track_nodes.viewer_points(host, node, picture, frame)
     kind = node.settings().track_as
     came: list[bool] = []
 

@@ -44,8 +44,11 @@ def vectors_of(host: NukeHost, node: InveNode) -> Source | None:
         )
     read = behind(host, source)
     # Vectors are slow to make, so that many have them rendered already. No curve is meant for their values.
-    if not why_not_direct(host, read, settings) and file_of(host, read).lower().endswith(".exr"):
-        return Source(file_of(host, read), settings.first, settings.last, "raw", is_direct=True)
+    why = why_not_direct(host, read, settings)
+    if not why and not file_of(host, read).lower().endswith(".exr"):
+        why = f"The files of {host.name(read)} are no EXR."
+    if not why:
+        return Source(file_of(host, read))
     folder = f"{node.cache_folder}/{settings.shot}/vectors"
     wanted = exr_frames.Wanted(folder, "vectors", settings.first, settings.last, "all")
     with host.unrecorded():
@@ -56,7 +59,7 @@ def vectors_of(host: NukeHost, node: InveNode) -> Source | None:
             rendered = exr_frames.write(host, only, wanted)
         finally:
             host.delete(only)
-    return Source(wanted.pattern, settings.first, settings.last, "raw", tuple(rendered))
+    return Source(wanted.pattern, why, tuple(rendered))
 
 
 def _check(host: NukeHost, source: HostNode, node: InveNode) -> None:

@@ -12,13 +12,11 @@ from .nuke_module import nuke
 # What this file calls events, and the end of the names that Nuke has for them.
 _EVENTS = {
     "knob changed": "KnobChanged",
-    "interface updated": "UpdateUI",
     "node created": "OnCreate",
     "node deleted": "OnDestroy",
     "script opened": "OnScriptLoad",
     "script saved": "OnScriptSave",
     "script closed": "OnScriptClose",
-    "frame rendered": "AfterFrameRender",
 }
 
 

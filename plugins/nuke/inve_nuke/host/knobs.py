@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,18 @@ class Knobs:
     def number_at(self, node: HostNode, name: str, frame: float, index: int = 0) -> float:
         """One of a knob's numbers at a frame."""
         return float(self._knob(node, name).getValueAt(frame, index))
+
+    def path_at(self, node: HostNode, name: str, frame: float) -> str:
+        """A path as Nuke works it out at a frame: [expressions], ~, its number, the project directory.
+
+        What is relative to no absolute project directory comes as it is.
+        """
+        path = os.path.expanduser(_evaluated(self._knob(node, name), frame))
+        project = nuke.root().knob("project_directory")
+        if path and project is not None and not os.path.isabs(path):
+            folder = _evaluated(project, frame)
+            return os.path.join(folder, path) if os.path.isabs(folder) else path
+        return path
 
     def script(self, node: HostNode, name: str) -> str:
         """A knob's text as a script has it, animation and expressions included."""
@@ -78,3 +91,8 @@ class Knobs:
                 f"{nuke.NUKE_VERSION_STRING}; insert the node anew, or install another release of the plugin."
             )
         return found
+
+
+def _evaluated(knob: Any, frame: float) -> str:
+    """A knob's text at a frame; a text that Nuke does not work out, as it is."""
+    return str((knob.evaluate(frame) if hasattr(knob, "evaluate") else knob.value()) or "")

@@ -208,6 +208,7 @@ CLASSES: dict[str, tuple[int, list[Maker]]] = {
             _number("fps", 24),
             _plain(k.Format_Knob, "format"),
             _tick("proxy"),
+            _file("project_directory"),
             _tick("lock_range"),
             _choice("colorManagement", "Nuke", "OCIO"),
             _choice("OCIO_config", "nuke-default", "fn-nuke_cg-config-v1.0.0_aces-v1.3_ocio-v2.1", "custom"),

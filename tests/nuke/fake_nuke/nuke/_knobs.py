@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -21,7 +22,7 @@ from nuke._numbers import (
     XY_Knob,
 )
 from nuke._words import number_text, quoted, words
-from stage import current
+from stage import FakeNukeError, current
 
 INVISIBLE = 0x0000000000000400
 DISABLED = 0x0000000000000080
@@ -79,9 +80,12 @@ class EvalString_Knob(String_Knob):
     __slots__ = ()
 
     def evaluate(self, frame: float | None = None, /) -> str:
-        """The text with %04d and #### made the frame's number."""
+        """The text with %04d and #### made the frame's number, and [getenv NAME] the variable's value."""
         number = int(current().root["frame"].value() if frame is None else frame)
-        text = re.sub(r"%0(\d+)d", lambda found: str(number).zfill(int(found.group(1))), self._string)
+        text = re.sub(r"\[getenv (\w+)\]", lambda found: os.environ.get(found.group(1), ""), self._string)
+        if "[" in text:
+            raise FakeNukeError(f"the fake cannot work out {text!r}; teach _knobs.py.")
+        text = re.sub(r"%0(\d+)d", lambda found: str(number).zfill(int(found.group(1))), text)
         text = text.replace("%d", str(number))
         return re.sub(r"#+", lambda found: str(number).zfill(len(found.group())), text)
 
