@@ -74,7 +74,7 @@ class NodeFrames:
         """A shot has other edits than before: the frames of its nodes are to show them."""
         has_edits = any(layer["edits"] for layer in document.layers)
         for node in self._nodes:
-            if not node.is_alive or node.settings().shot != document.shot:
+            if node.settings().shot != document.shot:
                 continue
             result = self.results.of(node.key)
             if has_edits if result is None else result.revision != document.revision:
