@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,12 @@ import pytest
 from panel_support import shot
 
 from inve_client.plugin.messages import Connection, ConnectionState, RefusedError
-from inve_client.plugin.result_files import RenderFrame
+from inve_client.plugin.result_files import RemoveFiles, RenderedFile, RenderFrame
 from inve_client.plugin.session import Session
 from inve_nuke.frames import NodeFrames
 from inve_nuke.host import NukeHost
 from inve_nuke.node import InveNode
+from inve_nuke.result_versions import Result
 from inve_nuke.script_nodes import ScriptNodes
 
 if TYPE_CHECKING:
@@ -97,3 +99,14 @@ def test_only_frames_that_the_shot_has_are_asked_for(bench: Bench) -> None:
     bench.node.host_node["inve_first"].setValue(1900)
     with pytest.raises(RefusedError, match=r"must have frames of its shot \(1001-1048\), got 1900-2000"):
         bench.frames.request(bench.node, 4)
+
+
+def test_a_file_that_is_in_use_again_is_not_removed(bench: Bench) -> None:
+    run = bench.frames.request(bench.node, 4)
+    for name in ("first", "second", "first"):
+        bench.frames.rendering._arrived(run, RenderedFile(1003, 4, "/cache", name, 0, 1, False), 4)
+    result = Result("/cache", "plate", 1, 1001, 1010, 4)
+    bench.frames._show(bench.node.key, result, frozenset((1003,)))
+    (removal,) = [one for one in bench.session.requests if isinstance(one, RemoveFiles)]
+    assert [os.path.basename(path) for path in removal.paths] == ["second"]
+    assert run.superseded == set()

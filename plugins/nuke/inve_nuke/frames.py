@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_client.plugin.rendering import Rendering
-from inve_nuke.results import Result, Results
+from inve_nuke.result_versions import Result
+from inve_nuke.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +133,8 @@ class NodeFrames:
                 node.refresh_layers()
         run = self.rendering.runs.get(key)
         if run is not None and run.superseded:
-            self.rendering.remove_files(sorted(run.superseded))
+            # A name says what is in the file, and the same may come twice.
+            still = {os.path.join(file.folder, file.name) for file in run.files.values()}
+            self.rendering.remove_files(sorted(run.superseded - still))
             run.superseded.clear()
         self._shown()

@@ -31,7 +31,7 @@ from inve_nuke import node as nodes
 from inve_nuke.frames import NodeFrames
 from inve_nuke.panel.log import Log
 from inve_nuke.panel.model import PanelModel
-from inve_nuke.results import Result
+from inve_nuke.result_versions import Result
 from inve_nuke.script_nodes import ScriptNodes
 from inve_nuke.statuses import Statuses
 
