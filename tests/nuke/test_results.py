@@ -112,6 +112,18 @@ def test_other_edits_are_another_version_in_which_old_frames_stand_in(bench: Ben
     assert bench.frames(new)[1003] == "1003 new"
 
 
+def test_frames_of_another_shot_never_stand_in(bench: Bench) -> None:
+    for frame in (1001, 1002, 1003):
+        bench.arrive(frame, "plate", 1)
+    bench.show()
+    bench.run = Run("other", str(bench.folder), (1001, 1002, 1003), 1001)
+    bench.arrive(1002, "other", 1)
+    shown = bench.show()
+    assert shown.shot == "other"
+    assert bench.frames(shown) == {1002: "other"}
+    assert bench.told[-1] == ("a", shown, {1002})
+
+
 def test_a_sharper_model_takes_the_place_of_what_was_there(bench: Bench) -> None:
     bench.arrive(1001, "rough", 1)
     first = bench.show()

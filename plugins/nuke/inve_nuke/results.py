@@ -113,7 +113,7 @@ class Results:
             is_new,
             is_new or state.frames is None,
             {frame: os.path.join(file.folder, file.name) for frame, file in placed.items()},
-            before if is_new else None,
+            before if is_new and before is not None and before.shot == result.shot else None,
             run.frames,
         )
 
