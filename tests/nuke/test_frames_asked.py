@@ -110,3 +110,26 @@ def test_a_file_that_is_in_use_again_is_not_removed(bench: Bench) -> None:
     (removal,) = [one for one in bench.session.requests if isinstance(one, RemoveFiles)]
     assert [os.path.basename(path) for path in removal.paths] == ["second"]
     assert run.superseded == set()
+
+
+def test_layers_are_offered_once_they_have_come_also_in_a_version_that_had_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, layers = [], []
+
+    def refresh(node: InveNode) -> list[str]:
+        looks.append(node.name)
+        return layers
+
+    monkeypatch.setattr(InveNode, "refresh_layers", refresh)
+    result = Result("/cache", "plate", 1, 1001, 1010, 4)
+    bench.frames._show(bench.node.key, result, frozenset((1003,)))
+    assert looks == []
+    bench.node.host_node["inve_with_layers"].setValue(True)
+    # Of frames that were on their way, the last without layers comes now.
+    bench.frames._show(bench.node.key, result, frozenset((1003, 1004)))
+    layers.append("uv")
+    bench.frames._show(bench.node.key, result, frozenset((1003, 1004)))
+    assert len(looks) == 2
+    bench.frames._show(bench.node.key, result, frozenset((1003, 1004, 1005)))
+    assert len(looks) == 2

@@ -40,7 +40,7 @@ class NodeFrames:
     ) -> None:
         self._host, self._session, self._nodes, self._shown = host, session, nodes, shown
         self._layers: dict[str, str] = {}
-        self._versions: dict[str, int] = {}
+        self._versions: dict[str, tuple[int, bool]] = {}
         self.results = Results(session, self._show)
         self.rendering = Rendering(session, self.results.show)
 
@@ -125,12 +125,12 @@ class NodeFrames:
         if node is None:
             return
         with self._host.unrecorded():
-            is_new = self._versions.get(key) != result.version
-            self._versions[key] = result.version
             node.show_result(result.pattern, result.first, result.last, frames)
             node.result = result.to_map()
-            if is_new and node.settings().with_layers:
-                node.refresh_layers()
+            shown = result.version, node.settings().with_layers
+            # Files that came before the artist wanted layers have none.
+            if self._versions.get(key) != shown and (not shown[1] or node.refresh_layers()):
+                self._versions[key] = shown
         run = self.rendering.runs.get(key)
         if run is not None and run.superseded:
             # A name says what is in the file, and the same may come twice.
