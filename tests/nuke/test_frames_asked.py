@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from panel_support import shot
+from panel_support import add_layers, shot
 
+from inve_client.plugin.document import EditDocument
 from inve_client.plugin.messages import Connection, ConnectionState, RefusedError
 from inve_client.plugin.result_files import RemoveFiles, RenderedFile, RenderFrame
 from inve_client.plugin.session import Session
@@ -72,12 +73,12 @@ def test_the_looked_at_frame_comes_first_also_later(bench: Bench) -> None:
     assert run.queue == [1005, 1006, 1007, 1008, 1009, 1010, 1001, 1002]
     assert run.total == 10
     bench.nuke.root()["frame"].setValue(1008)
-    bench.frames.follow_current_frame()
+    bench.frames.look({})
     assert run.queue == [1008, 1009, 1010, 1001, 1002, 1005, 1006, 1007]
     # The bar goes on where it was.
     assert run.total == 10
     bench.nuke.root()["frame"].setValue(2000)
-    bench.frames.follow_current_frame()
+    bench.frames.look({})
     assert run.current == 1008
 
 
@@ -133,3 +134,30 @@ def test_layers_are_offered_once_they_have_come_also_in_a_version_that_had_none(
     assert len(looks) == 2
     bench.frames._show(bench.node.key, result, frozenset((1003, 1004, 1005)))
     assert len(looks) == 2
+
+
+def test_nothing_is_asked_of_a_shot_before_it_is_learned(bench: Bench) -> None:
+    document = EditDocument("plate")
+    add_layers(document, ["paint"])
+    bench.session.remember_shot(shot("plate", trained=False, final=False))
+    bench.frames.update(document)
+    bench.frames.look({"plate": document})
+    assert bench.frames.rendering.runs == {}
+    bench.session.remember_shot(shot("plate"))
+    bench.frames.look({"plate": document})
+    assert bench.frames.rendering.runs[bench.node.key].left == 10
+
+
+def test_the_result_of_another_shot_is_none(bench: Bench) -> None:
+    document = EditDocument("plate")
+    document.revision = 4
+    for shot_name, asked in (("other", []), ("plate", [bench.node.key])):
+        # The same edits are shown already, or others, but for this shot.
+        bench.frames.results.adopt(bench.node.key, Result("/cache", shot_name, 1, 1001, 1010, 3))
+        bench.frames.update(document)
+        assert list(bench.frames.rendering.runs) == asked
+    bench.frames.rendering.forget(bench.node.key)
+    bench.frames.results.adopt(bench.node.key, Result("/cache", "other", 1, 1001, 1010, 4))
+    add_layers(document, ["paint"])
+    bench.frames.update(document)
+    assert bench.frames.rendering.runs[bench.node.key].left == 10

@@ -11,7 +11,7 @@ from inve_nuke.result_versions import Result
 from inve_nuke.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from inve_client.plugin.document import EditDocument
     from inve_client.plugin.rendering import Run
@@ -41,6 +41,7 @@ class NodeFrames:
         self._host, self._session, self._nodes, self._shown = host, session, nodes, shown
         self._layers: dict[str, str] = {}
         self._versions: dict[str, tuple[int, bool]] = {}
+        self._unlearned: set[str] = set()
         self.results = Results(session, self._show)
         self.rendering = Rendering(session, self.results.show)
 
@@ -73,12 +74,19 @@ class NodeFrames:
         )
 
     def update(self, document: EditDocument) -> None:
-        """A shot has other edits than before: the frames of its nodes are to show them."""
+        """A shot has other edits than before: the frames of its nodes are to show them once it is learned."""
+        known = self._session.shots.get(document.shot)
+        if known is None or not known.trained:
+            self._unlearned.add(document.shot)
+            return
+        self._unlearned.discard(document.shot)
         has_edits = any(layer["edits"] for layer in document.layers)
         for node in self._nodes:
             if node.settings().shot != document.shot:
                 continue
             result = self.results.of(node.key)
+            if result is not None and result.shot != document.shot:
+                result = None
             if has_edits if result is None else result.revision != document.revision:
                 try:
                     self.request(node, document.revision)
@@ -86,7 +94,13 @@ class NodeFrames:
                     # Nobody has pressed anything.
                     self._session.fail(refusal.problem)
 
-    def follow_current_frame(self) -> None:
+    def look(self, documents: Mapping[str, EditDocument]) -> None:
+        """Go on with shots that have been learned meanwhile, and with the frame that is looked at."""
+        for shot in self._unlearned & documents.keys():
+            self.update(documents[shot])
+        self._follow_current_frame()
+
+    def _follow_current_frame(self) -> None:
         """While frames are awaited, the one that the artist looks at by now comes first."""
         frame = self._host.frame
         for key, run in list(self.rendering.runs.items()):

@@ -292,7 +292,7 @@ class Shots:
             self.nodes.scan()
         elif not self.statuses.is_due:
             return False
-        self.frames.follow_current_frame()
+        self.frames.look(self.edits.documents)
         return self.look_at_once()
 
     def look_at_once(self) -> bool:
