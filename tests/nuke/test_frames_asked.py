@@ -50,7 +50,7 @@ class Bench:
         self.nuke, self.session = nuke, Asked()
         host = NukeHost()
         self.nodes = ScriptNodes(host, lambda node: None, lambda key: None)
-        self.frames = NodeFrames(host, self.session, self.nodes, lambda: None)
+        self.frames = NodeFrames(host, self.session, self.nodes, lambda node: True, lambda: None)
         from inve_nuke.node import insert
 
         self.node: InveNode = self.nodes.adopt(insert(host))

@@ -28,6 +28,7 @@ class NodeFrames:
         host: Nuke.
         session: over which frames are asked for, and whose thread puts them into their place.
         nodes: of the script.
+        is_of_daemon: whether a node's daemon is the one of the session.
         shown: called with a node that has something new to show.
 
     Attributes:
@@ -36,8 +37,14 @@ class NodeFrames:
     """
 
     def __init__(
-        self, host: NukeHost, session: Session, nodes: ScriptNodes, shown: Callable[[], None]
+        self,
+        host: NukeHost,
+        session: Session,
+        nodes: ScriptNodes,
+        is_of_daemon: Callable[[InveNode], bool],
+        shown: Callable[[], None],
     ) -> None:
+        self._is_of_daemon = is_of_daemon
         self._host, self._session, self._nodes, self._shown = host, session, nodes, shown
         self._layers: dict[str, str] = {}
         self._versions: dict[str, tuple[int, bool]] = {}
@@ -82,7 +89,7 @@ class NodeFrames:
         self._unlearned.discard(document.shot)
         has_edits = any(layer["edits"] for layer in document.layers)
         for node in self._nodes:
-            if node.settings().shot != document.shot:
+            if not self._is_of_daemon(node) or node.settings().shot != document.shot:
                 continue
             result = self.results.of(node.key)
             if result is not None and result.shot != document.shot:

@@ -58,7 +58,7 @@ class Shots:
         edits: the shots' edits.
         frames: what the nodes show, and what is on its way to them.
         log: the line that matters.
-        endpoint: as it was typed; of the daemon that is or was connected.
+        endpoint: as it was typed; of the daemon that is or was connected, None before any was.
         current: the key of the node that the panel shows; "" for none.
         revision: grows with every change that the panel shows.
     """
@@ -70,9 +70,10 @@ class Shots:
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
         self.panel = PanelModel(self.session, self, self.log)
         self.nodes = ScriptNodes(host, self._came, self._went)
-        self.frames = NodeFrames(host, self.session, self.nodes, self._changed)
+        self.frames = NodeFrames(host, self.session, self.nodes, self.is_of_daemon, self._changed)
         self.statuses = Statuses(self)
-        self.endpoint = ""
+        self.endpoint: str | None = None
+        self._homes: dict[str, str] = {}
         self.current = ""
         self.revision = 0
         self.pump: Pump | None = None
@@ -110,6 +111,14 @@ class Shots:
         self.look_at_once()
         return node
 
+    def is_of_daemon(self, node: InveNode) -> bool:
+        """Whether a node's daemon is the one in use: another one may have a shot of the same name."""
+        wanted = str(self.host.value(node.host_node, "inve_endpoint")).strip()
+        if self.endpoint is not None:
+            return self.endpoint == wanted
+        shot = self.statuses.shot_of(node)
+        return shot not in self.edits.documents or self._homes.get(shot) == wanted
+
     def insert(self) -> InveNode:
         """Insert an INVE node beneath the selection."""
         return self.nodes.adopt(nodes.insert(self.host))
@@ -124,13 +133,18 @@ class Shots:
 
     def store(self) -> None:
         """Write the edits into their nodes, where the script is about to be saved."""
+        self._store_edits()
+        with self.host.unrecorded():
+            for node in self.nodes:
+                node.rest()
+        self.frames.results.saved()
+
+    def _store_edits(self) -> None:
         with self.host.unrecorded():
             for node in self.nodes:
                 document = self.edits.documents.get(self.statuses.shot_of(node))
-                if document is not None:
+                if document is not None and self.is_of_daemon(node):
                     node.document = document.to_json()
-                node.rest()
-        self.frames.results.saved()
 
     def _came(self, node: InveNode) -> None:
         self.current = self.current or node.key
@@ -182,16 +196,22 @@ class Shots:
         """The edits of a node's shot, in step with the daemon from now on.
 
         Raises:
-            RefusedError: the node has no shot yet, or its stored edits cannot be read.
+            RefusedError: the node has no shot yet, another daemon, or its stored edits cannot be read.
         """
+        if not self.is_of_daemon(node):
+            raise RefusedError(
+                f"The edits of {node.name} must be changed with its own daemon, and another one is in use; "
+                f"press Connect on it to change over."
+            )
         document = self._open(node)
         if document is None:
             raise RefusedError(f"{node.name} must be prepared before it has edits; press Prepare.")
         return document
 
     def _open(self, node: InveNode) -> EditDocument | None:
-        shot = node.settings().shot
-        if not shot:
+        settings = node.settings()
+        shot = settings.shot
+        if not shot or not self.is_of_daemon(node):
             return None
         known = self.edits.documents.get(shot)
         if known is not None:
@@ -203,7 +223,15 @@ class Shots:
                 # The node was given another shot's name; Restore brings its edits over.
                 made.lost = stored.layers
             stored = made
+        self._homes[shot] = settings.endpoint
         return self.edits.open(stored)
+
+    def _open_all(self) -> None:
+        for node in self.nodes:
+            try:
+                self._open(node)
+            except RefusedError as refusal:
+                self.session.fail(refusal.problem)
 
     def _stored(self, node: InveNode) -> EditDocument | None:
         try:
@@ -235,7 +263,7 @@ class Shots:
     def document(self, key: str) -> EditDocument | None:
         """A node's edits, where they are in memory."""
         entry = next((one for one in self.statuses.entries if one.key == key), None)
-        return None if entry is None else self.edits.documents.get(entry.shot)
+        return None if entry is None or entry.is_elsewhere else self.edits.documents.get(entry.shot)
 
     def choose(self, key: str) -> None:
         """Show another node's layers."""
@@ -245,9 +273,20 @@ class Shots:
     def connect(self, key: str) -> None:
         """Connect to a node's daemon, "" being the default one."""
         node = self.nodes.get(key)
-        self.endpoint = node.settings().endpoint if node is not None else ""
-        self.session.connect(self.endpoint)
+        wanted = node.settings().endpoint if node is not None else ""
+        if wanted != self.endpoint:
+            self._change_over(wanted)
+        self.session.connect(wanted)
         self.hurry()
+
+    def _change_over(self, endpoint: str) -> None:
+        """Go to another daemon: what the one before was to have of its nodes' shots waits in the nodes."""
+        self._store_edits()
+        self.edits.documents.clear()
+        for key in list(self.runs):
+            self.frames.rendering.forget(key)
+        self.endpoint = endpoint
+        self._open_all()
 
     def change(self, key: str, step: Callable[[EditDocument], Any]) -> None:
         """Do a step on a node's edits, and send it.
@@ -305,11 +344,7 @@ class Shots:
         is_new = isinstance(news, ShotNews) and news.change in ("opened", "model")
         if is_new or (isinstance(news, Connection) and news.state is ConnectionState.CONNECTED):
             # What the daemon has of the nodes' shots, it tells now.
-            for node in self.nodes:
-                try:
-                    self._open(node)
-                except RefusedError as refusal:
-                    self.session.fail(refusal.problem)
+            self._open_all()
 
 
 _current: Shots | None = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin import wording
 from inve_client.plugin.messages import RefusedError
-from inve_nuke.panel.view import Entry
+from inve_nuke.panel.view import Entry, standing
 
 if TYPE_CHECKING:
     from inve_nuke.node import InveNode
@@ -42,7 +42,9 @@ class Statuses:
         with shots.host.unrecorded():
             for node in shots.nodes:
                 shot = self.shot_of(node)
-                entry = Entry(node.key, node.name, shot, shots.frames.results.of(node.key) is not None)
+                has_result = shots.frames.results.of(node.key) is not None
+                is_elsewhere = bool(shot) and not shots.is_of_daemon(node)
+                entry = Entry(node.key, node.name, shot, has_result, is_elsewhere)
                 entries.append(entry)
                 node.show_status(*self._status(entry))
         before, self.entries = self.entries, tuple(entries)
@@ -61,6 +63,8 @@ class Statuses:
     def _status(self, entry: Entry) -> tuple[str, float | None]:
         """A node's line, and how much is done of what it is at."""
         session, rendering = self._shots.session, self._shots.frames.rendering
+        if entry.is_elsewhere:
+            return standing(session, entry), None
         job = session.job_of(entry.shot) if entry.shot else None
         if entry.shot in session.opening or (job is not None and not job.ended):
             return wording.progress(job), None if job is None else job.share
@@ -70,4 +74,4 @@ class Statuses:
         document = self._shots.edits.documents.get(entry.shot)
         if document is not None and document.held and session.is_connected:
             return f"Edits not sent: {document.held}", None
-        return wording.standing(session, entry.shot, entry.has_result), None
+        return standing(session, entry), None
