@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_support import FRAMES, Daemon
-from nuke_live import Nuke, painting_daemon, result_of, stroke, strokes, write_plate
+from daemon_support import FRAMES, HEIGHT, Daemon
+from nuke_live import HERE, Nuke, painting_daemon, result_of, stroke, strokes, write_plate
 
 from inve_client.plugin.document import EditDocument
+from inve_client.plugin.messages import RefusedError
 from inve_nuke import shots
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the daemon's test process listens on ipc")
@@ -79,6 +81,56 @@ def test_connect_changes_over_and_what_waits_stays_with_its_daemon(live: Nuke, o
     live.until(lambda: document.revision is not None and not document.pending)
     assert document.layers[0]["opacity"] == 0.25
     assert live.session.problem is None
+
+
+FARM = HERE.parents[1] / "plugins" / "nuke" / "examples" / "farm.py"
+
+
+def painted_script(live: Nuke) -> str:
+    """A script whose edits are on its daemon: a stroke, and what only the panel's list knows of."""
+    (node,) = nodes_of(live, live.endpoint)
+    live.run(node, "connect", "prepare", "send_edits", "render")
+    live.live.change(live.key(node), lambda edits: edits.change_layer("RotoPaint1", opacity=0.25))
+    live.until(lambda: not live.live.edits.documents["plate"].pending)
+    return live.save()
+
+
+def test_a_farm_restores_what_a_fresh_daemon_has_not(live: Nuke, other: Daemon) -> None:
+    path = painted_script(live)
+    later = Nuke(live.folder, other.endpoint)
+    runpy.run_path(str(FARM))["main"](path, "INVE1", other.endpoint)
+    assert later.stage.printed[-1] == f"{path}: INVE1 shows its edited frames"
+    document = later.live.edits.documents["plate"]
+    assert [(one["opacity"], len(one["edits"])) for one in document.confirmed_layers] == [(0.25, 1)]
+    assert document.lost == ()
+    sentence = "The daemon had no edits of 'plate'; those of the script were restored."
+    assert any(line.endswith(sentence) for line in later.live.log.lines)
+    shown = result_of(later.nuke.toNode("INVE1"))
+    assert sorted(shown) == list(FRAMES)
+    assert (shown[1002][HEIGHT - 14, 11, :3] == (1, 0, 0)).all()
+
+
+def test_a_farm_ends_where_somebody_else_has_edits(live: Nuke, other: Daemon) -> None:
+    path = painted_script(live)
+    theirs = Nuke(live.folder, other.endpoint)
+    (node,) = nodes_of(theirs, other.endpoint)
+    theirs.run(node, "connect", "prepare", "send_edits")
+    shots.stop()
+    Nuke(live.folder, other.endpoint)
+    with pytest.raises(SystemExit, match="lost edits of 'plate' that this file has; Restore puts them back"):
+        runpy.run_path(str(FARM))["main"](path, "INVE1", other.endpoint)
+
+
+def test_in_a_window_it_is_the_artist_who_restores(live: Nuke, other: Daemon) -> None:
+    path = painted_script(live)
+    later = Nuke(live.folder, other.endpoint, gui=True)
+    later.nuke.scriptOpen(path)
+    node = later.nuke.toNode("INVE1")
+    node["inve_endpoint"].setValue(other.endpoint)
+    later.run(node, "connect")
+    with pytest.raises(RefusedError, match="Restore puts them back"):
+        later.run(node, "prepare")
+    assert later.live.panel.view().layers.is_lost
 
 
 def test_nodes_of_a_script_without_a_daemon_keep_their_own_edits(tmp_path: Path) -> None:

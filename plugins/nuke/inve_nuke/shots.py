@@ -13,7 +13,7 @@ but means the same shot and the same paint. Learning goes on where a node is del
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inve_client.plugin import session as sessions
@@ -74,6 +74,7 @@ class Shots:
         self.statuses = Statuses(self)
         self.endpoint: str | None = None
         self._homes: dict[str, str] = {}
+        self._lost: dict[str, tuple[Mapping[str, Any], ...]] = {}
         self.current = ""
         self.revision = 0
         self.pump: Pump | None = None
@@ -223,7 +224,7 @@ class Shots:
                 # The node was given another shot's name; Restore brings its edits over.
                 made.lost = stored.layers
             stored = made
-        self._homes[shot] = settings.endpoint
+        self._homes[shot], self._lost[shot] = settings.endpoint, stored.lost
         return self.edits.open(stored)
 
     def _open_all(self) -> None:
@@ -241,8 +242,20 @@ class Shots:
             self.session.fail(damage.problem)
             return None
 
-    def _changed(self, _: str = "") -> None:
+    def _changed(self, shot: str = "") -> None:
         self.revision += 1
+        document = self.edits.documents.get(shot)
+        if document is not None and not self.host.is_gui:
+            self._restore(document)
+
+    def _restore(self, document: EditDocument) -> None:
+        """Without a window nobody can press Restore: it is done where the daemon has just lost edits, and
+        nobody has put others there.
+        """
+        if document.lost and document.lost is not self._lost[document.shot] and not document.confirmed_layers:
+            document.restore()
+            self.session.dismiss()
+            self.log.say(f"The daemon had no edits of {document.shot!r}; those of the script were restored.")
 
     def _confirmed(self, shot: str) -> None:
         document = self.edits.documents.get(shot)
