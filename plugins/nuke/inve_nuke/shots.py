@@ -116,6 +116,8 @@ class Shots:
 
     def close_script(self) -> None:
         """The script is being closed: its nodes go, what the daemon is at goes on."""
+        # The artist may yet think better of it: then the nodes are found again, with all that waits.
+        self._store_edits()
         self.nodes.clear()
         self.frames.results.clear()
         self.edits.documents.clear()
@@ -124,13 +126,21 @@ class Shots:
 
     def store(self) -> None:
         """Write the edits into their nodes, where the script is about to be saved."""
+        self._store_edits()
+        with self.host.unrecorded():
+            for node in self.nodes:
+                node.rest()
+        self.frames.results.saved()
+
+    def _store_edits(self) -> None:
         with self.host.unrecorded():
             for node in self.nodes:
                 document = self.edits.documents.get(self.statuses.shot_of(node))
-                if document is not None:
+                if document is None:
+                    continue
+                # What a newer plugin wrote stays until the daemon has told what there is.
+                if document.revision is not None or not node.document or self._stored(node) is not None:
                     node.document = document.to_json()
-                node.rest()
-        self.frames.results.saved()
 
     def _came(self, node: InveNode) -> None:
         self.current = self.current or node.key
