@@ -82,7 +82,7 @@ class NodeFrames:
                     self.request(node, document.revision)
                 except RefusedError as refusal:
                     # Nobody has pressed anything.
-                    self._session.fail(refusal.problem)
+                    self._session.fail(refusal.problem, document.shot)
 
     def follow_current_frame(self) -> None:
         """While frames are awaited, the one that the artist looks at by now comes first."""

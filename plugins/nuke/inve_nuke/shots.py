@@ -33,6 +33,7 @@ from inve_nuke.panel.log import Log
 from inve_nuke.panel.model import PanelModel
 from inve_nuke.results import Result
 from inve_nuke.script_nodes import ScriptNodes
+from inve_nuke.sending import PaintSending
 from inve_nuke.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Shots:
         nodes: those of the script.
         session: what is known of the daemon.
         edits: the shots' edits.
+        paint: what is painted and not among them yet.
         frames: what the nodes show, and what is on its way to them.
         log: the line that matters.
         endpoint: as it was typed; of the daemon that is or was connected.
@@ -68,6 +70,7 @@ class Shots:
         self.session = sessions.start("inve_nuke", preload=_NEEDED_NEXT)
         self.log = Log(self.session)
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
+        self.paint = PaintSending(self.session, self.edits, self.log)
         self.panel = PanelModel(self.session, self, self.log)
         self.nodes = ScriptNodes(host, self._came, self._went)
         self.frames = NodeFrames(host, self.session, self.nodes, self._changed)
@@ -121,6 +124,7 @@ class Shots:
         self.nodes.clear()
         self.frames.results.clear()
         self.edits.documents.clear()
+        self.paint.clear()
         self.current = ""
         self.look_at_once()
 
@@ -148,7 +152,7 @@ class Shots:
             try:
                 adopt(node)
             except RefusedError as refusal:
-                self.session.fail(refusal.problem)
+                self.session.fail(refusal.problem, self.statuses.shot_of(node))
         self.revision += 1
 
     def _adopt_result(self, node: InveNode) -> None:
@@ -220,11 +224,12 @@ class Shots:
             return EditDocument.from_json(node.document) if node.document else None
         except RefusedError as damage:
             # What the daemon has is fetched in its place.
-            self.session.fail(damage.problem)
+            self.session.fail(damage.problem, self.statuses.shot_of(node))
             return None
 
-    def _changed(self, _: str = "") -> None:
+    def _changed(self, shot: str = "") -> None:
         self.revision += 1
+        self.paint.look(shot)
 
     def _confirmed(self, shot: str) -> None:
         document = self.edits.documents.get(shot)
@@ -319,7 +324,7 @@ class Shots:
                 try:
                     self._open(node)
                 except RefusedError as refusal:
-                    self.session.fail(refusal.problem)
+                    self.session.fail(refusal.problem, self.statuses.shot_of(node))
 
 
 _current: Shots | None = None
