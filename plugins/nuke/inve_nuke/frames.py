@@ -99,7 +99,7 @@ class NodeFrames:
                     self.request(node, document.revision)
                 except RefusedError as refusal:
                     # Nobody has pressed anything.
-                    self._session.fail(refusal.problem)
+                    self._session.fail(refusal.problem, document.shot)
 
     def look(self, documents: Mapping[str, EditDocument]) -> None:
         """Go on with shots that have been learned meanwhile, and with the frame that is looked at."""

@@ -33,6 +33,7 @@ from inve_nuke.panel.log import Log
 from inve_nuke.panel.model import PanelModel
 from inve_nuke.result_versions import Result
 from inve_nuke.script_nodes import ScriptNodes
+from inve_nuke.sending import PaintSending
 from inve_nuke.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Shots:
         nodes: those of the script.
         session: what is known of the daemon.
         edits: the shots' edits.
+        paint: what is painted and not among them yet.
         frames: what the nodes show, and what is on its way to them.
         log: the line that matters.
         endpoint: as it was typed; of the daemon that is or was connected, None before any was.
@@ -68,6 +70,7 @@ class Shots:
         self.session = sessions.start("inve_nuke", preload=_NEEDED_NEXT)
         self.log = Log(self.session)
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
+        self.paint = PaintSending(self.session, self.edits, self.log)
         self.panel = PanelModel(self.session, self, self.log)
         self.nodes = ScriptNodes(host, self._came, self._went)
         self.frames = NodeFrames(host, self.session, self.nodes, self.is_of_daemon, self._changed)
@@ -126,9 +129,12 @@ class Shots:
 
     def close_script(self) -> None:
         """The script is being closed: its nodes go, what the daemon is at goes on."""
+        # The artist may yet think better of it: then the nodes are found again, with all that waits.
+        self._store_edits()
         self.nodes.clear()
         self.frames.results.clear()
         self.edits.documents.clear()
+        self.paint.clear()
         self.current = ""
         self.look_at_once()
 
@@ -144,7 +150,10 @@ class Shots:
         with self.host.unrecorded():
             for node in self.nodes:
                 document = self.edits.documents.get(self.statuses.shot_of(node))
-                if document is not None and self.is_of_daemon(node):
+                if document is None or not self.is_of_daemon(node):
+                    continue
+                # What a newer plugin wrote stays until the daemon has told what there is.
+                if document.revision is not None or not node.document or self._stored(node) is not None:
                     node.document = document.to_json()
 
     def _came(self, node: InveNode) -> None:
@@ -153,7 +162,7 @@ class Shots:
             try:
                 adopt(node)
             except RefusedError as refusal:
-                self.session.fail(refusal.problem)
+                self.session.fail(refusal.problem, self.statuses.shot_of(node))
         self.revision += 1
 
     def _adopt_result(self, node: InveNode) -> None:
@@ -232,14 +241,14 @@ class Shots:
             try:
                 self._open(node)
             except RefusedError as refusal:
-                self.session.fail(refusal.problem)
+                self.session.fail(refusal.problem, self.statuses.shot_of(node))
 
     def _stored(self, node: InveNode) -> EditDocument | None:
         try:
             return EditDocument.from_json(node.document) if node.document else None
         except RefusedError as damage:
             # What the daemon has is fetched in its place.
-            self.session.fail(damage.problem)
+            self.session.fail(damage.problem, self.statuses.shot_of(node))
             return None
 
     def _changed(self, shot: str = "") -> None:
@@ -247,6 +256,7 @@ class Shots:
         document = self.edits.documents.get(shot)
         if document is not None and not self.host.is_gui:
             self._restore(document)
+        self.paint.look(shot)
 
     def _restore(self, document: EditDocument) -> None:
         """Without a window nobody can press Restore: it is done where the daemon has just lost edits, and
@@ -296,6 +306,7 @@ class Shots:
         """Go to another daemon: what the one before was to have of its nodes' shots waits in the nodes."""
         self._store_edits()
         self.edits.documents.clear()
+        self.paint.clear()
         for key in list(self.runs):
             self.frames.rendering.forget(key)
         self.endpoint = endpoint

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from inve_client.plugin import wording
 from inve_client.plugin.messages import RefusedError
+from inve_client.plugin.session import advice
 from inve_nuke.panel.view import Entry, standing
 
 if TYPE_CHECKING:
+    from inve_client.plugin.messages import Problem
     from inve_nuke.node import InveNode
     from inve_nuke.shots import Shots
 
@@ -57,7 +59,7 @@ class Statuses:
         except RefusedError as refusal:
             if node.key not in self._refused:
                 self._refused.add(node.key)
-                self._shots.session.fail(refusal.problem)
+                self._shots.session.fail(refusal.problem, node.name)
             return ""
 
     def _status(self, entry: Entry) -> tuple[str, float | None]:
@@ -71,7 +73,16 @@ class Statuses:
         run = rendering.runs.get(entry.key)
         if run is not None and run.left and run.total and session.is_connected:
             return wording.frames_left(run), 1 - run.left / run.total
+        problem = session.problems.get(entry.shot) if entry.shot else None
+        if problem is not None and session.is_connected:
+            return _told(problem), None
         document = self._shots.edits.documents.get(entry.shot)
         if document is not None and document.held and session.is_connected:
             return f"Edits not sent: {document.held}", None
         return standing(session, entry), None
+
+
+def _told(problem: Problem) -> str:
+    """A problem and what to do about it, where it does not say that itself."""
+    says_it = problem.code == "plugin" or "; " in problem.message
+    return problem.message if says_it else f"{problem.message} {advice(problem)}".rstrip()
