@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from nuke_live import Nuke, stroke
-from test_end_to_end import ready
+from nuke_live import Nuke, ready, stroke
 
 import stage
 from inve_client.plugin.document import EditDocument

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from daemon_support import FRAMES
-from nuke_live import Nuke, stroke, strokes, write_plate
-from test_end_to_end import ready
+from nuke_live import Nuke, ready, stroke, strokes, write_plate
 
 from inve_client.plugin.messages import OpenShot, Problem, RefusedError
 from inve_nuke import actions

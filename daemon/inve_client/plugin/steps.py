@@ -8,7 +8,7 @@ has answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,12 @@ class StepImpossible(RefusedError):
 def new_id() -> str:
     """An id for a request or an edit."""
     return os.urandom(8).hex()
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, or where it is taken the name with the first free number."""
+    numbered = (name if number == 0 else f"{name}.{number:03d}" for number in range(len(taken) + 1))
+    return next(one for one in numbered if one not in taken)
 
 
 @dataclass(frozen=True)

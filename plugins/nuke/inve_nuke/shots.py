@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from inve_nuke.pumping import Pump
 
 
-_NEEDED_NEXT = ("inve_nuke.roto", "inve_nuke.roto_steps", "inve_nuke.tracker_script")
-"""What knows no Nuke and the first edits need: loaded on the session's thread."""
+_NEEDED_NEXT = tuple(f"inve_nuke.{name}" for name in ("opening", "painting", "roto_steps", "tracking"))
+"""What the first buttons need, and loads no Nuke: loaded on the session's thread."""
 
 
 class Shots:
