@@ -96,6 +96,16 @@ class Nuke:
             getattr(actions, name)(node, timeout_s=timeout_s)
 
 
+def ready(nuke: Nuke, *elements: str) -> Any:
+    """A prepared node with its paint."""
+    write_plate(nuke.folder / "plate")
+    pattern = str(nuke.folder / "plate" / "plate.%04d.exr")
+    node = nuke.inve(nuke.read(pattern, FRAMES[0], FRAMES[-1]), FRAMES[0], FRAMES[-1])
+    nuke.paint(node, strokes(*elements))
+    nuke.run(node, "connect", "prepare")
+    return node
+
+
 def strokes(*elements: str, version: str = "x3f99999a") -> str:
     """A curves knob's text with elements in its root."""
     return "{{v " + version + "}{f 0}{n {layer Root {f 0}{t 16 12}{a} " + " ".join(elements) + "}}}"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from daemon_support import FRAMES, HEIGHT, Daemon
-from nuke_live import HERE, Nuke, read_exr, result_of, stroke, strokes, write_plate
+from nuke_live import HERE, Nuke, read_exr, ready, result_of, stroke, strokes, write_plate
 
 from inve_client.plugin.messages import ConnectionState, RefusedError
 from inve_client.plugin.points import Point, Track
@@ -28,16 +28,6 @@ ALL = ((True,) * 4, (1.0,) * 4)
 """Visible and sure on each frame."""
 HALF = 2
 """Of the squares that the daemon paints; each frame's is a pixel further right."""
-
-
-def ready(nuke: Nuke, *elements: str) -> Any:
-    """A prepared node with its paint."""
-    write_plate(nuke.folder / "plate")
-    pattern = str(nuke.folder / "plate" / "plate.%04d.exr")
-    node = nuke.inve(nuke.read(pattern, FRAMES[0], FRAMES[-1]), FRAMES[0], FRAMES[-1])
-    nuke.paint(node, strokes(*elements))
-    nuke.run(node, "connect", "prepare")
-    return node
 
 
 def check_square(pixels: np.ndarray, plate: np.ndarray, frame: int, x: int, y_up: int, color: tuple) -> None:

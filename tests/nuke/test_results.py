@@ -13,7 +13,8 @@ from inve_client.plugin.messages import RefusedError
 from inve_client.plugin.rendering import Run
 from inve_client.plugin.result_files import RenderedFile
 from inve_nuke import results as results_module
-from inve_nuke.results import Result, Results
+from inve_nuke.result_versions import Result
+from inve_nuke.results import Results
 
 
 class LocalSession:
@@ -111,6 +112,18 @@ def test_other_edits_are_another_version_in_which_old_frames_stand_in(bench: Ben
     assert bench.frames(new)[1003] == "1003 new"
 
 
+def test_frames_of_another_shot_never_stand_in(bench: Bench) -> None:
+    for frame in (1001, 1002, 1003):
+        bench.arrive(frame, "plate", 1)
+    bench.show()
+    bench.run = Run("other", str(bench.folder), (1001, 1002, 1003), 1001)
+    bench.arrive(1002, "other", 1)
+    shown = bench.show()
+    assert shown.shot == "other"
+    assert bench.frames(shown) == {1002: "other"}
+    assert bench.told[-1] == ("a", shown, {1002})
+
+
 def test_a_sharper_model_takes_the_place_of_what_was_there(bench: Bench) -> None:
     bench.arrive(1001, "rough", 1)
     first = bench.show()
@@ -185,6 +198,67 @@ def test_a_frame_that_is_in_use_makes_another_version(bench: Bench, monkeypatch:
     second = bench.show()
     assert second.version == first.version + 1
     assert bench.frames(second) == {1001: "sharp"}
+
+
+def test_a_file_that_has_gone_is_asked_for_once_more(bench: Bench) -> None:
+    for frame in (1001, 1002):
+        bench.arrive(frame, f"{frame} old", 1)
+    bench.run.fresh = {1001, 1002}
+    old = bench.show()
+    # Another Nuke with the same script has removed it; then an edit comes, and its first frame.
+    os.unlink(bench.folder / bench.run.files[1002].name)
+    bench.arrive(1001, "1001 new", 2)
+    new = bench.show()
+    assert bench.frames(new) == {1001: "1001 new", 1002: "1002 old"}
+    assert new.version == old.version + 1
+    assert (bench.run.queue, set(bench.run.files), bench.run.fresh) == ([1002], {1001}, {1001})
+    assert not bench.run.unshown
+    # Which is no reason for another version.
+    bench.run.queue.clear()
+    bench.arrive(1002, "1002 new", 2)
+    assert bench.show() == new
+    assert bench.frames(new) == {1001: "1001 new", 1002: "1002 new"}
+    assert bench.session.problems == []
+
+
+def test_frames_that_go_again_and_again_are_a_problem_that_is_told(bench: Bench) -> None:
+    for time in range(1, results_module.MOST_TRIES + 1):
+        bench.arrive(1001, "one", 1)
+        os.unlink(bench.folder / bench.run.files[1001].name)
+        assert bench.results.show("a", bench.run)
+        bench.session.answer()
+        asked, bench.run.queue = bench.run.queue, []
+        assert asked == ([1001] if time < results_module.MOST_TRIES else [])
+    assert not bench.run.unshown
+    assert bench.told == []
+    assert os.listdir(bench.folder) == []
+    (problem,) = bench.session.problems
+    assert "1001 went 3 times" in problem.message
+    # Render asks for it anew.
+    bench.arrive(1001, "one", 1)
+    assert bench.frames(bench.show()) == {1001: "one"}
+
+
+def test_a_folder_that_takes_nothing_is_a_problem_that_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "not permitted")
+
+    bench.arrive(1001, "one", 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(results_module.os, "replace", refuse)
+        tries = 0
+        bench.run.unshown = True
+        while bench.run.unshown and tries < 10:
+            bench.run.unshown = False
+            tries += 1
+            assert bench.results.show("a", bench.run)
+            bench.session.answer()
+    assert tries == results_module.MOST_TRIES
+    (problem,) = bench.session.problems
+    assert "was not permitted 3 times" in problem.message
+    assert bench.frames(bench.show()) == {1001: "one"}
 
 
 def test_a_disk_without_links_gets_copies(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +26,10 @@ from blender_support import daemon_environment, free_ports, serving
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the daemon's test process is killed by signals")
 DELAY_S = 0.2
+BUTTON_MS = 5.0
+"""Of the processor, of each call on the main thread with ordinary paint; the clock tells of others too."""
+PUMP_MS = 16.0
+"""The same of a pump while a thousand strokes are sent: a frame of the interface."""
 
 
 @pytest.fixture
@@ -42,23 +48,26 @@ def port(tmp_path: Path) -> Iterator[int]:
         daemon.kill()
 
 
+def drawn(number: int, points: int = 3) -> str:
+    """A stroke of its own."""
+    places = [(16 + 10 * math.cos(0.1 * k + number), 12 + 8 * math.sin(0.13 * k)) for k in range(points)]
+    return stroke(f"Brush{number}", places)
+
+
 class Stopwatch:
-    """The longest of each call on the main thread, in ms: by the clock, and how much of that it works."""
+    """The calls on the main thread, in ms: by the clock the longest of each, and how long each works."""
 
     def __init__(self) -> None:
         self.clock: dict[str, float] = {}
-        self.worked: dict[str, float] = {}
+        self.worked: dict[str, list[float]] = {}
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
         began, worked = time.perf_counter(), time.thread_time()
         try:
             return work()
         finally:
-            for longest, spent in (
-                (self.clock, time.perf_counter() - began),
-                (self.worked, time.thread_time() - worked),
-            ):
-                longest[name] = max(longest.get(name, 0.0), 1000 * spent)
+            self.worked.setdefault(name, []).append(1000 * (time.thread_time() - worked))
+            self.clock[name] = max(self.clock.get(name, 0.0), 1000 * (time.perf_counter() - began))
 
 
 def test_the_main_thread_never_waits(
@@ -80,8 +89,11 @@ def test_the_main_thread_never_waits(
     nuke = Nuke(tmp_path, f"tcp://127.0.0.1:{port}", gui=True)
     try:
         node = nuke.inve(nuke.read(str(tmp_path / "plate" / "plate.%04d.exr"), 1001, 1004), 1001, 1004)
-        nuke.paint(node, strokes(*(stroke(f"Brush{n}", [(10, 14), (15, 12)]) for n in range(50))))
+        paint = nuke.paint(node, strokes())
         watch = Stopwatch()
+        # How long the collector takes is a matter of all that this process holds, the other tests' too.
+        gc.collect()
+        gc.freeze()
         live = watch.call("first use", shots.current)
         live.pump.stop()  # Pumped here by hand, to see how long each takes.
         live.pump = None
@@ -99,18 +111,29 @@ def test_the_main_thread_never_waits(
 
         watch.call("connect", lambda: actions.connect(node))
         pump_until(lambda: live.session.is_connected)
-        watch.call("prepare", lambda: actions.prepare(node))
-        pump_until(lambda: "plate" in live.session.shots and live.session.shots["plate"].final)
-        pump_until(lambda: not live.is_busy)
-        watch.call("send edits", lambda: actions.send_edits(node))
-        pump_until(lambda: not live.edits.documents["plate"].waiting)
-        watch.call("render", lambda: actions.render(node))
-        pump_until(lambda: not live.is_busy and len(result_of(node)) == len(FRAMES))
+        for turn in range(3):
+            watch.call("prepare", lambda: actions.prepare(node))
+            pump_until(lambda: "plate" in live.session.shots and live.session.shots["plate"].final)
+            pump_until(lambda: not live.is_busy)
+            paint["curves"].fromScript(strokes(*map(drawn, range(turn, turn + 5))))
+            watch.call("send edits", lambda: actions.send_edits(node))
+            pump_until(lambda: not live.edits.documents["plate"].waiting)
+            watch.call("render", lambda: actions.render(node))
+            pump_until(lambda: not live.is_busy and len(result_of(node)) == len(FRAMES))
         watch.call("cancel", lambda: actions.cancel(node))
         watch.call("panel", live.panel.view)
         watch.call("save", live.store)
+        # Much paint: that it is converted takes its time, what comes back must not.
+        watch, ordinary = Stopwatch(), watch
+        paint["curves"].fromScript(strokes(*(drawn(number, 50) for number in range(1000))))
+        watch.call("send 1,000 strokes", lambda: actions.send_edits(node))
+        pump_until(lambda: not live.edits.documents["plate"].waiting)
+        pump_until(lambda: not live.is_busy)
+        assert sum(row.edits for row in live.panel.view().layers.rows) == 1000
+        watch.call("save 1,000 strokes", live.store)
     finally:
         shots.stop()
+        gc.unfreeze()
     assert nuke.stage.messages == [
         "INVE1 must be learning or rendering to be cancelled; it is not.",
     ]
@@ -119,7 +142,15 @@ def test_the_main_thread_never_waits(
         print(
             f"\nwith {DELAY_S} s each way, the longest of each on the main thread, ms (of which it worked):"
         )
-        each = (f"{name} {ms:.2f} ({watch.worked[name]:.2f})" for name, ms in watch.clock.items())
-        print("  " + ", ".join(each))
+        for one in (ordinary, watch):
+            each = (f"{name} {ms:.2f} ({max(one.worked[name]):.2f})" for name, ms in one.clock.items())
+            print("  " + ", ".join(each))
     # Whoever waited for a single answer took longer.
-    assert max(watch.clock.values()) < 2 * 1000 * DELAY_S, watch.clock
+    assert max(ordinary.clock.values()) < 2 * 1000 * DELAY_S, ordinary.clock
+    # The first use loads the plugin, and asks the daemon nothing.
+    ordinary.worked.pop("first use")
+    for name, worked in ordinary.worked.items():
+        # Of what is pressed several times the least: a crowded machine takes up to twice as long for it.
+        assert (max if name in ("ask", "pump") else min)(worked) < BUTTON_MS, (name, worked)
+    assert max(watch.worked["ask"]) < BUTTON_MS, watch.worked
+    assert max(watch.worked["pump"]) < PUMP_MS, watch.worked

@@ -147,6 +147,12 @@ def test_damaged_anywhere_it_is_read_or_refused(start: int, count: int, junk: st
         assert told.endswith(".")
 
 
+def test_a_damaged_row_of_others_hinders_no_new_track() -> None:
+    text = append(GOLDEN.replace("door 512", "{door} 512"), [track("p0", [1001], [10], [500])], PICTURE)
+    assert "{ 1 31 3 }" in text
+    assert "p0" in text
+
+
 def test_no_tracks_are_refused() -> None:
     with pytest.raises(RefusedError, match="pick points first"):
         append(GOLDEN, [], PICTURE)

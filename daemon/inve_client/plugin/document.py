@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .steps import KIND_OF_TYPE, Edit, Layer, Step, StepImpossible, apply, new_id
+from .steps import KIND_OF_TYPE, Edit, Layer, Step, StepImpossible, apply, free_name, new_id
 from .syncing import SyncedLayers
 
 _LAYER_FIELDS = frozenset(("blend", "opacity", "enabled", "solo", "video_layer"))
@@ -63,9 +63,7 @@ class EditDocument(SyncedLayers):
 
     def free_name(self, name: str) -> str:
         """The name, or where it is taken the name with the first free number."""
-        taken = {layer["name"] for layer in self.layers}
-        numbered = (name if number == 0 else f"{name}.{number:03d}" for number in range(len(taken) + 1))
-        return next(one for one in numbered if one not in taken)
+        return free_name(name, {layer["name"] for layer in self.layers})
 
     def add_layer(self, name: str, kind: str, position: int | None = None) -> str:
         """Add an empty layer on top, or at a position from the bottom; returns its name, made unique."""

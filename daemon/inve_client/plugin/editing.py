@@ -178,7 +178,7 @@ class EditSync:
 
     def _after(self, document: EditDocument, *, others: bool) -> None:
         if document.notes:
-            self._session.fail(Problem("edits", " ".join(document.notes)))
+            self._session.fail(Problem("edits", " ".join(document.notes)), document.shot)
             document.notes.clear()
         self._changed(document.shot)
         if others and not document.needs_fetch:

@@ -44,7 +44,7 @@ def export(session: Session, shot: str, instead: str, answered: Callable[[], Non
                 f"or use {instead}."
             )
             problem = Problem(problem.code, message)
-        session.fail(problem)
+        session.fail(problem, shot)
         answered()
 
     def offered(_: None) -> None:

@@ -9,11 +9,19 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """What went wrong, for people; `code` is one of SPEC.md, section 9, or `plugin` for this side's own."""
+    """What went wrong, for people.
+
+    Attributes:
+        code: of SPEC.md, section 9, or `plugin` for this side's own.
+        message: a sentence.
+        details: as the daemon gave them.
+        about: the shot that it is about, "" where it is none alone. No part of what makes two the same.
+    """
 
     code: str
     message: str
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    about: str = dataclasses.field(default="", compare=False)
 
 
 class RefusedError(Exception):

@@ -86,7 +86,9 @@ class Session:
         shots: the daemon's shots by name.
         jobs: the newest jobs by id, oldest first.
         opening: shots that are being opened, to be learned next (`preparation.py`).
+        are_listed: whether `shots` is what this daemon has, and not only what is known of it.
         problem: what went wrong last; None once it was dismissed.
+        problems: what went wrong last with each shot, by its name.
         listeners: called with each news, after it was taken in.
         tickers: called by each `pump`, for a few milliseconds at most; True where something changed.
         revision: grows with every change.
@@ -97,7 +99,9 @@ class Session:
         self.connection = Connection()
         self.shots: dict[str, Shot] = {}
         self.jobs: dict[str, Job] = {}
+        self.are_listed = False
         self.problem: Problem | None = None
+        self.problems: dict[str, Problem] = {}
         self.listeners: list[Callable[[News], None]] = []
         self.tickers: list[Callable[[], bool]] = []
         self.revision = 0
@@ -117,6 +121,7 @@ class Session:
         """Connect to a daemon and stay so, "" being the default one; another connection is closed first."""
         self.disconnect()
         self.problem = None
+        self.problems.clear()
         self.connection = Connection(ConnectionState.CONNECTING, endpoint)
         self._link = Link(endpoint, self._take_in, self._name, self._preload)
         self._changed()
@@ -128,6 +133,7 @@ class Session:
             self._link = None
         self.connection = Connection(endpoint=self.connection.endpoint)
         self.shots, self.jobs, self._heard, self._own_jobs, self.opening = {}, {}, {}, set(), set()
+        self.are_listed = False
         self._changed()
 
     # Requests
@@ -148,7 +154,12 @@ class Session:
         """
         if self._link is None:
             raise RefusedError("INVE is not connected to a daemon; press Connect.", "unreachable")
-        return self._link.ask(request, done, failed or self.fail, request_id)
+        about, told = getattr(request, "shot", ""), failed or self.fail
+
+        def refused(problem: Problem) -> None:
+            told(dataclasses.replace(problem, about=about))
+
+        return self._link.ask(request, done, refused, request_id)
 
     @property
     def waiting(self) -> int:
@@ -160,13 +171,18 @@ class Session:
         """Whether a job is known that has not ended."""
         return bool(self._heard)
 
-    def fail(self, problem: Problem) -> None:
-        """Show a problem in the panel."""
-        self.problem = problem
+    def fail(self, problem: Problem, about: str = "") -> None:
+        """Show a problem in the panel, and where the shot that it is `about` is shown."""
+        if about:
+            problem = dataclasses.replace(problem, about=about)
+        self.problem = self.problems[problem.about] = problem
         self._changed()
 
-    def dismiss(self) -> None:
-        """Take the problem off the panel."""
+    def dismiss(self, about: str | None = None) -> None:
+        """Take the problem off the panel, and that shot's which it, or else the panel's, is `about`."""
+        if about is None and self.problem is not None:
+            about = self.problem.about
+        self.problems.pop(about or "", None)
         self.problem = None
         self._changed()
 
@@ -248,7 +264,7 @@ class Session:
 
     def _after_end(self, job: Job) -> None:
         if job.problem is not None and job.state != "cancelled" and job.id in self._own_jobs:
-            self.fail(job.problem)
+            self.fail(job.problem, job.shot)
         if self._link is not None:
             self._link.ask(DescribeJob(job.id), self.remember_job)
             self._link.ask(DescribeShot(job.shot), self.remember_shot)
@@ -271,6 +287,7 @@ class Session:
     def _take_in_connection(self, news: Connection) -> None:
         self.connection = news
         if news.state is ConnectionState.CONNECTED:
+            self.are_listed = False
             if self.problem is not None and self.problem.code == "unreachable":
                 self.problem = None
             self._ask_for_everything()
@@ -295,6 +312,7 @@ class Session:
 
     def _take_in_shots(self, shots: tuple[Shot, ...]) -> None:
         self.shots = {shot.name: shot for shot in shots}
+        self.are_listed = True
 
     def _take_in_jobs(self, jobs: tuple[Job, ...]) -> None:
         for job in reversed(jobs[:KEPT_JOBS]):

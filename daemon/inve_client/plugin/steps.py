@@ -8,7 +8,7 @@ has answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,12 @@ class StepImpossible(RefusedError):
 def new_id() -> str:
     """An id for a request or an edit."""
     return os.urandom(8).hex()
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """The name, or where it is taken the name with the first free number."""
+    numbered = (name if number == 0 else f"{name}.{number:03d}" for number in range(len(taken) + 1))
+    return next(one for one in numbered if one not in taken)
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,9 @@ def apply(layers: Sequence[Layer], step: Step) -> tuple[Layer, ...]:
     changed: list[Layer] = list(layers)
     for patch in step.layers:
         _patch_layer(changed, patch)
+    known = _ids(changed)
     for patch in step.edits:
-        _patch_edit(changed, patch)
+        _patch_edit(changed, patch, known)
     return tuple(changed)
 
 
@@ -128,11 +135,12 @@ def fitted(layers: Sequence[Layer], step: Step) -> Step | None:
             layer_patches.append({"name": patch["layer"], "kind": KIND_OF_TYPE[patch["edit"]["type"]]})
             _patch_layer(changed, layer_patches[-1])
     edit_patches: list[Any] = []
+    known = _ids(changed)
     for patch in step.edits:
         one = _id_of(patch)
         others = [edit for layer in changed if layer["name"] == patch["layer"] for edit in layer["edits"]]
         patch = _within(patch, sum(edit["id"] != one for edit in others))
-        _patch_edit(changed, patch)
+        _patch_edit(changed, patch, known)
         edit_patches.append(patch)
     if not layer_patches and not edit_patches:
         return None
@@ -182,21 +190,30 @@ def _patch_layer(layers: list[Layer], patch: Mapping[str, Any]) -> None:
     layers.insert(_position(patch, number, len(layers)), layer)
 
 
-def _patch_edit(layers: list[Layer], patch: Mapping[str, Any]) -> None:
-    """Add, replace or move an edit, in place."""
+def _ids(layers: Sequence[Layer]) -> set[Any]:
+    return {edit["id"] for layer in layers for edit in layer["edits"]}
+
+
+def _patch_edit(layers: list[Layer], patch: Mapping[str, Any], known: set[Any]) -> None:
+    """Add, replace or move an edit, in place.
+
+    Args:
+        layers: the layers so far.
+        patch: of patch_edits.
+        known: the ids of all edits, in place too: what is new is not searched for.
+    """
     home = _find(layers, patch["layer"])
     if home is None:
         raise StepImpossible(f"There is no layer {patch['layer']!r} any more; somebody else removed it.")
     one = _id_of(patch)
-    origin = next(
-        (
-            (number, index)
-            for number, layer in enumerate(layers)
-            for index, edit in enumerate(layer["edits"])
-            if edit["id"] == one
-        ),
-        None,
+    places = (
+        (number, index)
+        for number, layer in enumerate(layers)
+        for index, edit in enumerate(layer["edits"])
+        if edit["id"] == one
     )
+    origin = next(places, None) if one in known else None
+    known.add(one)
     if origin is None and "edit" not in patch:
         raise StepImpossible(f"There is no edit {one!r} any more; somebody else removed it.")
     edit = patch["edit"] if "edit" in patch else layers[origin[0]]["edits"][origin[1]]  # type: ignore[index]

@@ -102,6 +102,11 @@ class SyncedLayers:
         return self._shown
 
     @property
+    def confirmed_layers(self) -> tuple[Layer, ...]:
+        """All layers as the daemon had them last."""
+        return self._confirmed
+
+    @property
     def waiting(self) -> int:
         """How many steps the daemon has not confirmed."""
         return len(self.pending)

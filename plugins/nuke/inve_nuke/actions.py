@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Optional
 
 from inve_client.plugin import preparation
 from inve_client.plugin.messages import ConnectionState, RefusedError, Train
-from inve_nuke import shots, waiting
+from inve_nuke import sending, shots, waiting
 
 if TYPE_CHECKING:
+    from inve_client.plugin.document import EditDocument
     from inve_nuke.host_types import HostNode
     from inve_nuke.node import InveNode
     from inve_nuke.shots import Shots
@@ -33,12 +34,14 @@ def _button(work: Work) -> Button:
 
     @functools.wraps(work)
     def pressed(host_node: HostNode, timeout_s: Optional[float] = None) -> None:
-        live = shots.current()
+        live, shot = shots.current(), ""
         try:
-            live.session.dismiss()
-            work(live, live.of(host_node), waiting.Waiting(live.session, timeout_s))
+            node = live.of(host_node)
+            shot = live.statuses.shot_of(node)
+            live.session.dismiss(shot)
+            work(live, node, waiting.Waiting(live.session, shot, timeout_s))
         except RefusedError as refusal:
-            live.session.fail(refusal.problem)
+            live.session.fail(refusal.problem, shot)
             if timeout_s is not None or not live.host.is_gui:
                 raise
             live.host.message(refusal.problem.message)
@@ -98,22 +101,16 @@ def send_edits(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
 
     What cannot be carried is refused, element by element, after all else was sent.
     """
-    from inve_nuke import painting, roto_steps, script_nodes
+    from inve_nuke import painting
 
     _need_daemon(live, node)
-    document = live.document_of(node)
     painted = painting.of(live.host, node)
+    document = _document(live, node)
     # What was held, and what the daemon has meanwhile: the new steps build on it.
     document.release()
-    wait.until(lambda: document.revision is not None, "Fetching the edits")
-    made = roto_steps.steps(document.layers, painted.layers, script_nodes.owner_of(node.key))
-    for step in made:
-        document.perform(step)
     live.send(document)
-    count = sum(len(layer.edits) for layer in painted.layers)
-    live.log.say(f"{node.name}: {count} edits painted, {painting.said(made)}.")
-    for note in painted.notes:
-        live.log.say(f"{node.name}: {note}")
+    live.paint.want(document, node, painted)
+    wait.until(lambda: not live.paint.is_waiting(node), "Fetching the edits")
     wait.until(lambda: not document.pending, "Sending the edits")
     if painted.refusals:
         raise RefusedError(" ".join(painted.refusals), "bad_edit")
@@ -123,7 +120,7 @@ def send_edits(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
 def render(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     """Have the node's frames rendered with all edits, and shown by the Read inside."""
     _need_daemon(live, node)
-    live.document_of(node)
+    _document(live, node)
     run = live.frames.request(node)
     wait.until(lambda: live.frames.is_shown(node.key, run), "Rendering")
 
@@ -134,7 +131,7 @@ def track_selected(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
     from inve_nuke import tracking
 
     _need_daemon(live, node)
-    shot = live.document_of(node).shot
+    shot = _document(live, node).shot
     wait.until(tracking.follow(live, node, shot), "Tracking")
 
 
@@ -145,9 +142,21 @@ def export(live: Shots, node: InveNode, wait: waiting.Waiting) -> None:
 
     _need_daemon(live, node)
     answered: list[bool] = []
-    shot = live.document_of(node).shot
+    shot = _document(live, node).shot
     exporting.export(live.session, shot, "Track selected", answered=lambda: answered.append(True))
     wait.until(lambda: bool(answered), "Exporting")
+
+
+def _document(live: Shots, node: InveNode) -> EditDocument:
+    """The edits of the node's shot.
+
+    Raises:
+        RefusedError: the daemon does not know that; where it has not told yet, what is asked tells.
+    """
+    shot = node.settings().shot
+    if live.paint.is_unknown(shot):
+        raise sending.unprepared(node.name, shot)
+    return live.document_of(node)
 
 
 def _need_daemon(live: Shots, node: InveNode) -> None:

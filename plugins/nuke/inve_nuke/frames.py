@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from inve_client.plugin.messages import RefusedError
 from inve_client.plugin.rendering import Rendering
-from inve_nuke.results import Result, Results
+from inve_nuke.result_versions import Result
+from inve_nuke.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from inve_client.plugin.document import EditDocument
     from inve_client.plugin.rendering import Run
@@ -26,6 +28,7 @@ class NodeFrames:
         host: Nuke.
         session: over which frames are asked for, and whose thread puts them into their place.
         nodes: of the script.
+        is_of_daemon: whether a node's daemon is the one of the session.
         shown: called with a node that has something new to show.
 
     Attributes:
@@ -34,11 +37,18 @@ class NodeFrames:
     """
 
     def __init__(
-        self, host: NukeHost, session: Session, nodes: ScriptNodes, shown: Callable[[], None]
+        self,
+        host: NukeHost,
+        session: Session,
+        nodes: ScriptNodes,
+        is_of_daemon: Callable[[InveNode], bool],
+        shown: Callable[[], None],
     ) -> None:
+        self._is_of_daemon = is_of_daemon
         self._host, self._session, self._nodes, self._shown = host, session, nodes, shown
         self._layers: dict[str, str] = {}
-        self._versions: dict[str, int] = {}
+        self._versions: dict[str, tuple[int, bool]] = {}
+        self._unlearned: set[str] = set()
         self.results = Results(session, self._show)
         self.rendering = Rendering(session, self.results.show)
 
@@ -71,20 +81,33 @@ class NodeFrames:
         )
 
     def update(self, document: EditDocument) -> None:
-        """A shot has other edits than before: the frames of its nodes are to show them."""
+        """A shot has other edits than before: the frames of its nodes are to show them once it is learned."""
+        known = self._session.shots.get(document.shot)
+        if known is None or not known.trained:
+            self._unlearned.add(document.shot)
+            return
+        self._unlearned.discard(document.shot)
         has_edits = any(layer["edits"] for layer in document.layers)
         for node in self._nodes:
-            if not node.is_alive or node.settings().shot != document.shot:
+            if not self._is_of_daemon(node) or node.settings().shot != document.shot:
                 continue
             result = self.results.of(node.key)
+            if result is not None and result.shot != document.shot:
+                result = None
             if has_edits if result is None else result.revision != document.revision:
                 try:
                     self.request(node, document.revision)
                 except RefusedError as refusal:
                     # Nobody has pressed anything.
-                    self._session.fail(refusal.problem)
+                    self._session.fail(refusal.problem, document.shot)
 
-    def follow_current_frame(self) -> None:
+    def look(self, documents: Mapping[str, EditDocument]) -> None:
+        """Go on with shots that have been learned meanwhile, and with the frame that is looked at."""
+        for shot in self._unlearned & documents.keys():
+            self.update(documents[shot])
+        self._follow_current_frame()
+
+    def _follow_current_frame(self) -> None:
         """While frames are awaited, the one that the artist looks at by now comes first."""
         frame = self._host.frame
         for key, run in list(self.rendering.runs.items()):
@@ -123,14 +146,16 @@ class NodeFrames:
         if node is None:
             return
         with self._host.unrecorded():
-            is_new = self._versions.get(key) != result.version
-            self._versions[key] = result.version
             node.show_result(result.pattern, result.first, result.last, frames)
             node.result = result.to_map()
-            if is_new and node.settings().with_layers:
-                node.refresh_layers()
+            shown = result.version, node.settings().with_layers
+            # Files that came before the artist wanted layers have none.
+            if self._versions.get(key) != shown and (not shown[1] or node.refresh_layers()):
+                self._versions[key] = shown
         run = self.rendering.runs.get(key)
         if run is not None and run.superseded:
-            self.rendering.remove_files(sorted(run.superseded))
+            # A name says what is in the file, and the same may come twice.
+            still = {os.path.join(file.folder, file.name) for file in run.files.values()}
+            self.rendering.remove_files(sorted(run.superseded - still))
             run.superseded.clear()
         self._shown()

@@ -2,141 +2,30 @@
 
 Each frame arrives as a file of its own name (`inve_client.plugin.result_names`); a Read wants one pattern. So
 each state of the edits gets a version, `<shot>.v0003.%04d.exr`, made of hard links, or of copies where the
-disk has none. A frame that is not rendered yet is that of the version before, where there is one. What the
-same edits look like through a sharper model takes the place of what was there, and the Read loads it again.
-
-All of the work on files is done on the I/O thread.
+disk has none (`result_versions.py`). A frame that is not rendered yet is that of the version before, where
+there is one. What the same edits look like through a sharper model takes the place of what was there, and the
+Read loads it again.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from inve_client.plugin.messages import LOCAL, Problem, RefusedError, Reply, Request
-from inve_client.plugin.result_files import remove_file
+from inve_client.plugin.messages import Problem, RefusedError
+from inve_nuke.result_versions import Placed, PlaceFrames, RemoveVersion, Result
 
 if TYPE_CHECKING:
     from inve_client.plugin.rendering import Run
     from inve_client.plugin.session import Session
 
-VERSION = 1
-"""Of the map in the node."""
 TELL_S = 0.5
 """Between two times that a Read is told to load again, which forgets all that Nuke has of it."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A version of a node's edited frames.
-
-    Attributes:
-        folder: absolute.
-        shot: the daemon's name of it.
-        version: counts from 1 in that folder.
-        first, last: the frames that it is to have.
-        revision: of the edits that it shows.
-    """
-
-    folder: str
-    shot: str
-    version: int
-    first: int
-    last: int
-    revision: int
-
-    @property
-    def pattern(self) -> str:
-        """As a Read wants it, with / on each platform."""
-        return f"{self.folder}/{self.shot}.v{self.version:04d}.%04d.exr".replace("\\", "/")
-
-    def to_map(self) -> dict[str, Any]:
-        """For the node, as JSON has it."""
-        return {"state": VERSION, **asdict(self)}
-
-    @classmethod
-    def from_map(cls, saved: Mapping[str, Any]) -> Result:
-        """From what a node has.
-
-        Raises:
-            RefusedError: it is damaged, or of a newer version.
-        """
-        fields = dict(saved)
-        version = fields.pop("state", None)
-        if isinstance(version, int) and version > VERSION:
-            raise RefusedError(
-                f"The result saved in this script must have version {VERSION} or older, got {version}; "
-                f"install the newer plugin."
-            )
-        try:
-            numbers = {name: int(fields.pop(name)) for name in ("version", "first", "last", "revision")}
-            return cls(folder=str(fields.pop("folder")), shot=str(fields.pop("shot")), **numbers)
-        except (KeyError, TypeError, ValueError) as damage:
-            raise RefusedError(
-                f"The result saved in this script cannot be read ({type(damage).__name__}: {damage}); press "
-                f"Render."
-            ) from damage
-
-
-@dataclass(frozen=True)
-class Placed:
-    """What has come under a version's names, for which frames; not `is_whole` where one was in use."""
-
-    result: Result
-    frames: frozenset[int]
-    is_whole: bool
-
-
-@dataclass(frozen=True)
-class PlaceFrames(Request[Placed]):
-    """Put files under the names of a version; its frames are told, all of them or those that were put.
-
-    Attributes:
-        result: the version.
-        is_new: whether it gets the first number that no file in the folder has.
-        tell_all: whether all frames are told that it has by then.
-        files: frame -> path of its file.
-        before: the version whose frames stand in for those that are not there; None takes none.
-        frames: that the version is to have.
-    """
-
-    kind: ClassVar[str] = LOCAL
-    result: Result
-    is_new: bool
-    tell_all: bool
-    files: Mapping[int, str]
-    before: Result | None = None
-    frames: tuple[int, ...] = ()
-
-    def read(self, reply: Reply) -> Placed:
-        """Place them, each whole or not at all."""
-        os.makedirs(self.result.folder, exist_ok=True)
-        result = replace(self.result, version=_free_version(self.result)) if self.is_new else self.result
-        placed = {frame for frame, path in self.files.items() if _place(path, result.pattern % frame)}
-        if self.before is not None:
-            for frame in self.frames:
-                if frame not in self.files:
-                    _place(self.before.pattern % frame, result.pattern % frame)
-        there = _frames_there(result) if self.tell_all else placed
-        return Placed(result, frozenset(there), placed == self.files.keys())
-
-
-@dataclass(frozen=True)
-class RemoveVersion(Request[int]):
-    """Remove the frames of a version; the result is how many there were."""
-
-    kind: ClassVar[str] = LOCAL
-    result: Result
-
-    def read(self, reply: Reply) -> int:
-        """Remove them; what cannot be removed stays."""
-        frames = range(self.result.first, self.result.last + 1)
-        return sum(remove_file(self.result.pattern % frame) for frame in frames)
+MOST_TRIES = 3
+"""In a row, before a frame that cannot be placed is a problem that the artist must look at."""
 
 
 @dataclass
@@ -149,6 +38,8 @@ class _Shown:
         busy: whether files are being placed.
         must_renew: whether a file could not be replaced.
         told_at: when something new was last told.
+        refused: how often in a row placing failed,
+        vanished: and for which frames a file had gone by then.
     """
 
     result: Result | None = None
@@ -156,6 +47,8 @@ class _Shown:
     busy: bool = False
     must_renew: bool = False
     told_at: float = 0.0
+    refused: int = 0
+    vanished: dict[int, int] = field(default_factory=dict)
 
 
 class Results:
@@ -220,14 +113,18 @@ class Results:
             is_new,
             is_new or state.frames is None,
             {frame: os.path.join(file.folder, file.name) for frame, file in placed.items()},
-            before if is_new else None,
+            before if is_new and before is not None and before.shot == result.shot else None,
             run.frames,
         )
 
         def done(placed: Placed) -> None:
             state.busy, state.must_renew = False, not placed.is_whole
             if not placed.is_whole:
-                run.unshown, run.news = True, None
+                again(_in_use(placed.result))
+                return
+            state.refused = 0
+            self._ask_again(state, run, request.files, placed)
+            if placed.is_empty:
                 return
             state.result = placed.result
             state.frames = (
@@ -241,8 +138,15 @@ class Results:
 
         def failed(problem: Problem) -> None:
             state.busy = False
-            run.unshown, run.news = True, None
-            self._session.fail(problem)
+            again(problem)
+
+        def again(problem: Problem) -> None:
+            state.refused += 1
+            run.unshown, run.news = state.refused < MOST_TRIES, None
+            if not run.unshown:
+                # Render, or the next frame that comes, tries it once more.
+                state.refused = 0
+                self._session.fail(problem)
 
         try:
             self._session.ask(request, done, failed)
@@ -252,6 +156,34 @@ class Results:
         state.busy = True
         run.news = set()
         return True
+
+    def _ask_again(self, state: _Shown, run: Run, files: Mapping[int, str], placed: Placed) -> None:
+        """Have files that have gone rendered once more, a few times at most."""
+        given_up = []
+        for frame in files.keys() - placed.missing:
+            state.vanished.pop(frame, None)
+        for frame in sorted(placed.missing):
+            file = run.files.get(frame)
+            if file is None or os.path.join(file.folder, file.name) != files[frame]:
+                # A newer one has come meanwhile.
+                continue
+            del run.files[frame]
+            run.fresh.discard(frame)
+            tries = state.vanished[frame] = state.vanished.get(frame, 0) + 1
+            if tries >= MOST_TRIES:
+                del state.vanished[frame]
+                given_up.append(str(frame))
+            elif frame in run.frames and frame not in run.queue and frame not in run.out:
+                run.queue.append(frame)
+        run.total = max(run.total, run.left)
+        if given_up:
+            self._session.fail(
+                Problem(
+                    "storage",
+                    f"The rendered frames of {run.shot!r} must stay in {run.folder} until shown, and frames "
+                    f"{', '.join(given_up)} went {MOST_TRIES} times; see what removes them, press Render.",
+                )
+            )
 
     def _remove(self, result: Result) -> None:
         others = {state.result.pattern for state in self._nodes.values() if state.result is not None}
@@ -272,40 +204,9 @@ def _next(before: Result | None, run: Run, news: set[int], must_renew: bool) -> 
     return True, wanted
 
 
-def _free_version(result: Result) -> int:
-    return max((version for version, _ in _files(result)), default=0) + 1
-
-
-def _frames_there(result: Result) -> set[int]:
-    return {frame for version, frame in _files(result) if version == result.version}
-
-
-def _files(result: Result) -> Iterator[tuple[int, int]]:
-    """Version and frame of each file of a result's shot."""
-    name = re.compile(re.escape(result.shot) + r"\.v(\d+)\.(-?\d+)\.exr")
-    for file in os.listdir(result.folder):
-        found = name.fullmatch(file)
-        if found is not None:
-            yield int(found[1]), int(found[2])
-
-
-def _place(path: str, target: str) -> bool:
-    """A file under another name, in the place of what is there; False where there is none or it is in use."""
-    partial = f"{target}.{os.getpid()}.part"
-    try:
-        remove_file(partial)
-        try:
-            os.link(path, partial)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            # The disk has no hard links.
-            shutil.copyfile(path, partial)
-        os.replace(partial, target)
-    except PermissionError:
-        remove_file(partial)
-        return False
-    except OSError:
-        remove_file(partial)
-        raise
-    return True
+def _in_use(result: Result) -> Problem:
+    return Problem(
+        "storage",
+        f"The frames of {result.shot!r} must be put into {result.folder}, and that was not permitted "
+        f"{MOST_TRIES} times; let Nuke write there, or close what has the files open, then press Render.",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inve_client.plugin.steps import Edit, Layer, Step, apply
+from inve_client.plugin.steps import Edit, Layer, Step, apply, free_name
 
 from .roto import EditLayer, prefix_of
 from .roto_elements import NEUTRAL
@@ -86,7 +86,7 @@ def _homes(layers: Sequence[Layer], wanted: Sequence[EditLayer]) -> tuple[list[s
     patches = []
     for index, (layer, home) in enumerate(zip(wanted, homes)):
         if home is None:
-            name = _free_name(layer.name, names)
+            name = free_name(layer.name, names)
             below = homes[index - 1] if index else None
             above = next((one for one in homes[index:] if one is not None), None)
             place = names.index(below) + 1 if below else names.index(above) if above else len(names)
@@ -100,11 +100,6 @@ def _homes(layers: Sequence[Layer], wanted: Sequence[EditLayer]) -> tuple[list[s
             names.insert(place, name)
             homes[index] = name
     return [home for home in homes if home is not None], patches
-
-
-def _free_name(name: str, taken: Sequence[str]) -> str:
-    numbered = (name if number == 0 else f"{name}.{number:03d}" for number in range(len(taken) + 1))
-    return next(one for one in numbered if one not in taken)
 
 
 class _Stack:

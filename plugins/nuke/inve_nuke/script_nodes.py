@@ -48,7 +48,8 @@ class ScriptNodes:
         self._by_key: dict[str, InveNode] = {}
 
     def __iter__(self) -> Iterator[InveNode]:
-        return iter(list(self._by_key.values()))
+        """Those that are in the script: one that was deleted is known until the next `scan`."""
+        return iter([node for node in self._by_key.values() if node.is_alive])
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -58,7 +59,7 @@ class ScriptNodes:
         """Whether a `scan` may find something: Nuke tells of nodes, but perhaps not of all."""
         if self.is_stale or time.monotonic() - self._scanned_at > SCAN_S:
             return True
-        return not all(node.is_alive for node in self)
+        return not all(node.is_alive for node in self._by_key.values())
 
     def get(self, key: str) -> InveNode | None:
         """The node of a key, where it is known and still in the script."""

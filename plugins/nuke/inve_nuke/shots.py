@@ -13,7 +13,7 @@ but means the same shot and the same paint. Learning goes on where a node is del
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from inve_client.plugin import session as sessions
@@ -31,8 +31,9 @@ from inve_nuke import node as nodes
 from inve_nuke.frames import NodeFrames
 from inve_nuke.panel.log import Log
 from inve_nuke.panel.model import PanelModel
-from inve_nuke.results import Result
+from inve_nuke.result_versions import Result
 from inve_nuke.script_nodes import ScriptNodes
+from inve_nuke.sending import PaintSending
 from inve_nuke.statuses import Statuses
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
     from inve_nuke.pumping import Pump
 
 
-_NEEDED_NEXT = ("inve_nuke.roto", "inve_nuke.roto_steps", "inve_nuke.tracker_script")
-"""What knows no Nuke and the first edits need: loaded on the session's thread."""
+_NEEDED_NEXT = tuple(f"inve_nuke.{name}" for name in ("opening", "painting", "roto_steps", "tracking"))
+"""What the first buttons need, and loads no Nuke: loaded on the session's thread."""
 
 
 class Shots:
@@ -56,9 +57,10 @@ class Shots:
         nodes: those of the script.
         session: what is known of the daemon.
         edits: the shots' edits.
+        paint: what is painted and not among them yet.
         frames: what the nodes show, and what is on its way to them.
         log: the line that matters.
-        endpoint: as it was typed; of the daemon that is or was connected.
+        endpoint: as it was typed; of the daemon that is or was connected, None before any was.
         current: the key of the node that the panel shows; "" for none.
         revision: grows with every change that the panel shows.
     """
@@ -68,11 +70,14 @@ class Shots:
         self.session = sessions.start("inve_nuke", preload=_NEEDED_NEXT)
         self.log = Log(self.session)
         self.edits = EditSync(self.session, changed=self._changed, confirmed=self._confirmed)
+        self.paint = PaintSending(self.session, self.edits, self.log)
         self.panel = PanelModel(self.session, self, self.log)
         self.nodes = ScriptNodes(host, self._came, self._went)
-        self.frames = NodeFrames(host, self.session, self.nodes, self._changed)
+        self.frames = NodeFrames(host, self.session, self.nodes, self.is_of_daemon, self._changed)
         self.statuses = Statuses(self)
-        self.endpoint = ""
+        self.endpoint: str | None = None
+        self._homes: dict[str, str] = {}
+        self._lost: dict[str, tuple[Mapping[str, Any], ...]] = {}
         self.current = ""
         self.revision = 0
         self.pump: Pump | None = None
@@ -110,27 +115,46 @@ class Shots:
         self.look_at_once()
         return node
 
+    def is_of_daemon(self, node: InveNode) -> bool:
+        """Whether a node's daemon is the one in use: another one may have a shot of the same name."""
+        wanted = str(self.host.value(node.host_node, "inve_endpoint")).strip()
+        if self.endpoint is not None:
+            return self.endpoint == wanted
+        shot = self.statuses.shot_of(node)
+        return shot not in self.edits.documents or self._homes.get(shot) == wanted
+
     def insert(self) -> InveNode:
         """Insert an INVE node beneath the selection."""
         return self.nodes.adopt(nodes.insert(self.host))
 
     def close_script(self) -> None:
         """The script is being closed: its nodes go, what the daemon is at goes on."""
+        # The artist may yet think better of it: then the nodes are found again, with all that waits.
+        self._store_edits()
         self.nodes.clear()
         self.frames.results.clear()
         self.edits.documents.clear()
+        self.paint.clear()
         self.current = ""
         self.look_at_once()
 
     def store(self) -> None:
         """Write the edits into their nodes, where the script is about to be saved."""
+        self._store_edits()
+        with self.host.unrecorded():
+            for node in self.nodes:
+                node.rest()
+        self.frames.results.saved()
+
+    def _store_edits(self) -> None:
         with self.host.unrecorded():
             for node in self.nodes:
                 document = self.edits.documents.get(self.statuses.shot_of(node))
-                if document is not None:
+                if document is None or not self.is_of_daemon(node):
+                    continue
+                # What a newer plugin wrote stays until the daemon has told what there is.
+                if document.revision is not None or not node.document or self._stored(node) is not None:
                     node.document = document.to_json()
-                node.rest()
-        self.frames.results.saved()
 
     def _came(self, node: InveNode) -> None:
         self.current = self.current or node.key
@@ -138,7 +162,7 @@ class Shots:
             try:
                 adopt(node)
             except RefusedError as refusal:
-                self.session.fail(refusal.problem)
+                self.session.fail(refusal.problem, self.statuses.shot_of(node))
         self.revision += 1
 
     def _adopt_result(self, node: InveNode) -> None:
@@ -182,16 +206,22 @@ class Shots:
         """The edits of a node's shot, in step with the daemon from now on.
 
         Raises:
-            RefusedError: the node has no shot yet, or its stored edits cannot be read.
+            RefusedError: the node has no shot yet, another daemon, or its stored edits cannot be read.
         """
+        if not self.is_of_daemon(node):
+            raise RefusedError(
+                f"The edits of {node.name} must be changed with its own daemon, and another one is in use; "
+                f"press Connect on it to change over."
+            )
         document = self._open(node)
         if document is None:
             raise RefusedError(f"{node.name} must be prepared before it has edits; press Prepare.")
         return document
 
     def _open(self, node: InveNode) -> EditDocument | None:
-        shot = node.settings().shot
-        if not shot:
+        settings = node.settings()
+        shot = settings.shot
+        if not shot or not self.is_of_daemon(node):
             return None
         known = self.edits.documents.get(shot)
         if known is not None:
@@ -203,18 +233,39 @@ class Shots:
                 # The node was given another shot's name; Restore brings its edits over.
                 made.lost = stored.layers
             stored = made
+        self._homes[shot], self._lost[shot] = settings.endpoint, stored.lost
         return self.edits.open(stored)
+
+    def _open_all(self) -> None:
+        for node in self.nodes:
+            try:
+                self._open(node)
+            except RefusedError as refusal:
+                self.session.fail(refusal.problem, self.statuses.shot_of(node))
 
     def _stored(self, node: InveNode) -> EditDocument | None:
         try:
             return EditDocument.from_json(node.document) if node.document else None
         except RefusedError as damage:
             # What the daemon has is fetched in its place.
-            self.session.fail(damage.problem)
+            self.session.fail(damage.problem, self.statuses.shot_of(node))
             return None
 
-    def _changed(self, _: str = "") -> None:
+    def _changed(self, shot: str = "") -> None:
         self.revision += 1
+        document = self.edits.documents.get(shot)
+        if document is not None and not self.host.is_gui:
+            self._restore(document)
+        self.paint.look(shot)
+
+    def _restore(self, document: EditDocument) -> None:
+        """Without a window nobody can press Restore: it is done where the daemon has just lost edits, and
+        nobody has put others there.
+        """
+        if document.lost and document.lost is not self._lost[document.shot] and not document.confirmed_layers:
+            document.restore()
+            self.session.dismiss()
+            self.log.say(f"The daemon had no edits of {document.shot!r}; those of the script were restored.")
 
     def _confirmed(self, shot: str) -> None:
         document = self.edits.documents.get(shot)
@@ -235,7 +286,7 @@ class Shots:
     def document(self, key: str) -> EditDocument | None:
         """A node's edits, where they are in memory."""
         entry = next((one for one in self.statuses.entries if one.key == key), None)
-        return None if entry is None else self.edits.documents.get(entry.shot)
+        return None if entry is None or entry.is_elsewhere else self.edits.documents.get(entry.shot)
 
     def choose(self, key: str) -> None:
         """Show another node's layers."""
@@ -245,9 +296,21 @@ class Shots:
     def connect(self, key: str) -> None:
         """Connect to a node's daemon, "" being the default one."""
         node = self.nodes.get(key)
-        self.endpoint = node.settings().endpoint if node is not None else ""
-        self.session.connect(self.endpoint)
+        wanted = node.settings().endpoint if node is not None else ""
+        if wanted != self.endpoint:
+            self._change_over(wanted)
+        self.session.connect(wanted)
         self.hurry()
+
+    def _change_over(self, endpoint: str) -> None:
+        """Go to another daemon: what the one before was to have of its nodes' shots waits in the nodes."""
+        self._store_edits()
+        self.edits.documents.clear()
+        self.paint.clear()
+        for key in list(self.runs):
+            self.frames.rendering.forget(key)
+        self.endpoint = endpoint
+        self._open_all()
 
     def change(self, key: str, step: Callable[[EditDocument], Any]) -> None:
         """Do a step on a node's edits, and send it.
@@ -292,7 +355,7 @@ class Shots:
             self.nodes.scan()
         elif not self.statuses.is_due:
             return False
-        self.frames.follow_current_frame()
+        self.frames.look(self.edits.documents)
         return self.look_at_once()
 
     def look_at_once(self) -> bool:
@@ -305,11 +368,7 @@ class Shots:
         is_new = isinstance(news, ShotNews) and news.change in ("opened", "model")
         if is_new or (isinstance(news, Connection) and news.state is ConnectionState.CONNECTED):
             # What the daemon has of the nodes' shots, it tells now.
-            for node in self.nodes:
-                try:
-                    self._open(node)
-                except RefusedError as refusal:
-                    self.session.fail(refusal.problem)
+            self._open_all()
 
 
 _current: Shots | None = None

@@ -132,7 +132,7 @@ def append(text: str, tracks: Sequence[Track], picture: Picture) -> str:
     if not tracks:
         raise RefusedError("A Tracker must get one track or more, got none; pick points first.")
     head, columns, rows = _parts(text)
-    taken = {row[1] for row in rows if isinstance(row, list) and len(row) > 1}
+    taken = {row[1] for row in rows if isinstance(row, list) and len(row) > 1 and isinstance(row[1], str)}
     lines = [node_text(row) for row in rows]
     for track in tracks:
         name = next(one for one in _names(track.point.id) if one not in taken)

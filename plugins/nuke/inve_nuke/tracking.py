@@ -46,7 +46,7 @@ def follow(live: Shots, node: InveNode, shot: str) -> Callable[[], bool]:
         try:
             made = track_nodes.make(host, kind, node.host_node, tracks, picture, frame)
         except RefusedError as refusal:
-            live.session.fail(refusal.problem)
+            live.session.fail(refusal.problem, shot)
         else:
             live.log.say(f"{host.name(made)} has {len(tracks)} tracks from frame {frame}.")
 

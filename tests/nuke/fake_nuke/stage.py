@@ -40,6 +40,9 @@ class Stage:
         commands: what is in the menus, by path.
         panels: what was registered as (widget, name, id).
         saved_as: the script's file.
+        modified: whether the script is other than its file.
+        tells_all_changes: whether knobChanged comes with each change, as in Nuke 17.1, and not only with the
+            artist's in an open panel.
     """
 
     root: Any = None
@@ -62,9 +65,12 @@ class Stage:
     undo_steps: list[tuple[str, list[Callable[[], None]]]] = field(default_factory=list)
     undo_open: list[tuple[str, list[Callable[[], None]]]] = field(default_factory=list)
     undo_disabled: int = 0
+    modified: bool = False
+    tells_all_changes: bool = False
 
     def journal(self, inverse: Callable[[], None], what: str) -> None:
         """Note how to take back what was just done: in the open undo step, or as a step of its own."""
+        self.modified = True
         if self.undo_disabled:
             return
         if self.undo_open:
@@ -140,6 +146,7 @@ def fresh(*, gui: bool = True, format_text: str = "96 54 0 0 96 54 1 small") -> 
     _stage.groups = [_stage.root]
     nuke.root()["format"].fromScript(format_text)
     _stage.undo_disabled -= 1
+    _stage.modified = False
     return _stage
 
 
@@ -153,7 +160,7 @@ def move(node: Any, knob: str, value: Any) -> None:
     from nuke import _events
 
     node[knob].setValue(value)
-    if node.shown():
+    if node.shown() and not current().tells_all_changes:
         _events.fire("knobChanged", node, knob=node[knob])
 
 

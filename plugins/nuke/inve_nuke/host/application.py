@@ -91,13 +91,18 @@ class Application:
 
     @contextlib.contextmanager
     def unrecorded(self) -> Iterator[None]:
-        """What is done within does not come into the undo list: helper nodes, states."""
-        step = nuke.Undo()
+        """What is done within does not come into the undo list: helper nodes, states. Nor is the script any
+        less saved than it was, for all of it is made again.
+        """
+        step, root = nuke.Undo(), nuke.root()
+        was_modified = root.modified()
         step.disable()
         try:
             yield
         finally:
             step.enable()
+            if root.modified() != was_modified:
+                root.setModified(was_modified)
 
     # Callbacks and the interface
 
@@ -105,8 +110,9 @@ class Application:
         """Have something called when it happens; gives what ends that.
 
         Args:
-            event: one of `_EVENTS`. "knob changed" comes only while the node's panel is open, and also as
-                "showPanel" and "inputChange".
+            event: one of `_EVENTS`. "knob changed" comes in some releases only for what the artist changes in
+                an open panel, and in others (17.1) for each change, those by Python and with the panel closed
+                among them; also as "showPanel" and "inputChange".
             call: gets the node, for events of the script its root, and the knob's name or "".
             node_class: for nodes of this class only.
         """

@@ -32,12 +32,14 @@ class Entry:
         name: the node's.
         shot: the daemon's; "" before it was prepared.
         has_result: whether it has edited frames to show.
+        is_elsewhere: whether its daemon is another one than the session's.
     """
 
     key: str
     name: str
     shot: str
     has_result: bool
+    is_elsewhere: bool = False
 
 
 class Shots(Protocol):
@@ -150,15 +152,19 @@ def view_of(session: Session, shots: Shots, log: str) -> PanelView:
     return PanelView(
         connection=_connection(session),
         problem=None if problem is None else ProblemView(problem.message, advice(problem)),
-        shots=tuple(
-            ShotView(one.key, one.name, one.shot, wording.standing(session, one.shot, one.has_result))
-            for one in entries
-        ),
+        shots=tuple(ShotView(one.key, one.name, one.shot, standing(session, one)) for one in entries),
         current=shots.current,
         jobs=(*_openings(session), *_jobs(session), *_runs(shots, entries)),
         layers=_layers(shots),
         log=log,
     )
+
+
+def standing(session: Session, entry: Entry) -> str:
+    """How a node stands, in a sentence."""
+    if entry.is_elsewhere and session.is_connected:
+        return "Offline: connected to another daemon."
+    return wording.standing(session, entry.shot, entry.has_result)
 
 
 def _connection(session: Session) -> ConnectionView:

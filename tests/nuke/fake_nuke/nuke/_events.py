@@ -67,7 +67,7 @@ def fire(kind: str, node: Any = None, knob: Any = None) -> None:
     """Run the callbacks of a kind for a node, with `thisNode` and `thisKnob` set."""
     stage = current()
     own = node._knobs_.get(kind) if node is not None else None
-    if own is not None and own.value() and (kind != "knobChanged" or node.shown()):
+    if own is not None and own.value() and (kind != "knobChanged" or node.shown() or stage.tells_all_changes):
         _knob.append(knob)
         try:
             with stage.running_for(node):

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, Callable
 
+from nuke import _events
 from nuke._words import quoted
 from stage import FakeNukeError, current
+
+
+def _telling(change: Callable[..., Any]) -> Callable[..., Any]:
+    """What changes a knob tells of it afterwards, where Nuke tells of all changes."""
+
+    @functools.wraps(change)
+    def changed(self: Knob, *args: Any, **more: Any) -> Any:
+        result = change(self, *args, **more)
+        if self._node is not None and current().tells_all_changes:
+            _events.fire("knobChanged", self._node, knob=self)
+        return result
+
+    return changed
 
 
 class Knob:
@@ -23,6 +38,11 @@ class Knob:
         self._as_defined: list[str] = []
         self._enabled = True
         self._visible = True
+
+    def __init_subclass__(cls) -> None:
+        for name in ("setValue", "setValueAt", "fromScript"):
+            if name in vars(cls):
+                setattr(cls, name, _telling(vars(cls)[name]))
 
     def Class(self) -> str:
         return type(self).__name__
@@ -75,6 +95,7 @@ class Knob:
     def getValue(self, channel: int = 0, /) -> Any:
         return self._read(channel)
 
+    @_telling
     def setValue(self, val: Any, chan: int = -1, /) -> bool:
         self._change(val, chan)
         return True
@@ -88,6 +109,7 @@ class Knob:
     def toScript(self, quote: bool = False, context: Any = None, /) -> str:
         return quoted(self._text()) if quote else self._text()
 
+    @_telling
     def fromScript(self, script: str, /) -> None:
         self._note()
         self._parse(script)

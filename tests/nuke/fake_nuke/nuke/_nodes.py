@@ -363,7 +363,10 @@ class Root(Group):
         return self["format"].value()
 
     def modified(self) -> bool:
-        return bool(current().undo_steps)
+        return current().modified
+
+    def setModified(self, modified: bool, /) -> None:
+        current().modified = bool(modified)
 
 
 def new_root() -> Root:

@@ -257,6 +257,7 @@ def save(path: str) -> None:
         file.write(write(current().root.nodes(), root=current().root))
     current().saved_as = path
     current().root._knobs_["name"]._parse(path)
+    current().modified = False
 
 
 def close() -> None:
@@ -269,6 +270,7 @@ def close() -> None:
     current().undo_steps.clear()
     current().selected.clear()
     current().saved_as = ""
+    current().modified = False
 
 
 def open_script(path: str) -> None:
@@ -281,4 +283,5 @@ def open_script(path: str) -> None:
     current().undo_disabled -= 1
     current().saved_as = path
     current().root._knobs_["name"]._parse(path)
+    current().modified = False
     _events.fire("onScriptLoad", current().root)
