@@ -287,8 +287,8 @@ def test_learning_from_exact_flow_is_better_than_from_computed(folder, shot, qui
     ours = measure(trainer.model.eval(), trainer.sampler, fine=True)
     theirs = measure(shot.model, trainer.sampler, fine=True)
     print(
-        f"learned flow is off by {ours.flow_error_px:.4f} px over a frame and {ours.far_flow_error_px:.4f} px "
-        f"over four with exact flow, {theirs.flow_error_px:.4f} and {theirs.far_flow_error_px:.4f} px with DIS"
+        f"learned flow is off by {ours.flow_error_px:.4f} px over a frame and {ours.far_flow_error_px:.4f} "
+        f"over four with exact flow, {theirs.flow_error_px:.4f} and {theirs.far_flow_error_px:.4f} with DIS"
     )
     assert ours.flow_error_px < 0.5 * theirs.flow_error_px
     assert ours.far_flow_error_px < 0.5 * theirs.far_flow_error_px
