@@ -16,7 +16,7 @@ import pytest
 from daemon_support import FRAMES, HEIGHT, Daemon
 from nuke_live import HERE, Nuke, read_exr, ready, result_of, stroke, strokes, write_plate
 
-from inve_client.plugin.messages import ConnectionState, RefusedError
+from inve_client.plugin.messages import ConnectionState, Problem, RefusedError
 from inve_client.plugin.points import Point, Track
 from inve_nuke import actions, shots, track_nodes, tracker_script
 from inve_nuke.geometry import Picture
@@ -133,6 +133,8 @@ def test_a_daemon_that_dies_comes_back_with_what_was_waiting(live: Nuke, paintin
     assert live.live.panel.view().connection.tone == "bad"
     node.input(2)["curves"].fromScript(strokes(first, stroke("Brush2", [(20, 6), (22, 6)], color=GREEN)))
     actions.send_edits(node)
+    # As a request that was on its way then would have it.
+    live.session.fail(Problem("unreachable", "The daemon has gone."), "plate")
     document = next(iter(live.live.edits.documents.values()))
     assert document.waiting == 1
     live.live.statuses.look()
@@ -143,6 +145,8 @@ def test_a_daemon_that_dies_comes_back_with_what_was_waiting(live: Nuke, paintin
         lambda: not live.live.is_busy and (result_of(node)[1004][HEIGHT - 6, 23, :3] == (0, 1, 0)).all()
     )
     assert live.session.problem is None
+    live.live.look_at_once()
+    assert live.status(node) == "Ready, 30.0 dB."
 
 
 def test_a_copy_shows_the_same_edits_and_has_a_result_of_its_own(live: Nuke) -> None:

@@ -290,6 +290,7 @@ class Session:
             self.are_listed = False
             if self.problem is not None and self.problem.code == "unreachable":
                 self.problem = None
+            self.problems = {one: what for one, what in self.problems.items() if what.code != "unreachable"}
             self._ask_for_everything()
         elif news.problem is not None:
             self.problem = news.problem
