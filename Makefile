@@ -18,11 +18,13 @@ DEVICE ?= auto
 
 # make test ARGS="-k coordinates" JOBS=1
 ARGS   ?=
+# Which of them; make test-all takes all.
+WHICH   = -m "not long"
 # How many test files run beside one another.
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-blender plugins lint format clean
+.PHONY: help setup demo test test-all test-blender plugins lint format clean
 
 help:  ## this list
 	@echo "INVE bridge: paint on one frame, see it on all of them."
@@ -44,7 +46,10 @@ demo: setup  ## from nothing to an edited clip, with the errors measured; FRAMES
 
 test: setup  ## every test that this machine can run, the Blender add-on's in 4.5
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.5 || echo "blender: its tests are skipped"
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(WHICH) $(ARGS)
+
+test-all: WHICH =
+test-all: test  ## the same with the long tests
 
 test-blender: setup  ## the Blender add-on's tests in Blender 4.2, 4.5 and 5.0; screenshots of a window in build/screenshots
 	@PIP_ARGS="$(PIP_ARGS)" bash tools/blender_env.sh 4.2 4.5 5.0

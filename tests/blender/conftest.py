@@ -19,7 +19,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
 
-import daemon_support
 from blender_support import VERSIONS, Blender, daemon_environment, free_ports, missing, serving
 from daemon_support import Clip, Daemon, write_clip
 
@@ -75,10 +74,10 @@ def daemon(tmp_path: Path, short: Path) -> Iterator[Daemon]:
 
 
 @pytest.fixture
-def painting(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Daemon:
+def painting(daemon: Daemon) -> Daemon:
     """The same with a worker that paints squares where strokes begin, started."""
     script = Path(__file__).resolve().parent / "serve_painting.py"
-    monkeypatch.setattr(daemon_support, "FAKE_CLI", (sys.executable, str(script)))
+    daemon.cli = (sys.executable, str(script))
     daemon.start().close()
     return daemon
 

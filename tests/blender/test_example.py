@@ -36,7 +36,7 @@ def plates_of(clip: Clip, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_on_a_clip_that_is_really_learned(blender: Blender, short: Path, tmp_path: Path) -> None:
     """The whole way with the real worker, in one Blender only."""
     if blender.version != VERSIONS[-1]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import daemon_support
 import numpy as np
 import pytest
 from blender_support import REPORT, ROOT, SCRIPTS
@@ -134,12 +133,8 @@ def window() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("window")
-def test_the_tools_by_simulated_events(
-    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-
-    painting = str(Path(__file__).resolve().parent / "serve_painting.py")
-    monkeypatch.setattr(daemon_support, "FAKE_CLI", (sys.executable, painting))
+def test_the_tools_by_simulated_events(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.cli = (sys.executable, str(Path(__file__).resolve().parent / "serve_painting.py"))
     write_plates(tmp_path / "clip")
     picture = tmp_path / "sign.png"
     write_picture(picture, 80, 40)
@@ -187,10 +182,8 @@ def test_the_tools_by_simulated_events(
 @pytest.mark.timeout(700)
 @pytest.mark.usefixtures("window")
 @pytest.mark.skipif("INVE_SCREENSHOTS" not in os.environ, reason="INVE_SCREENSHOTS names no folder")
-def test_the_readmes_pictures(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    real = ("-c", "from inve_daemon.cli import main; main()")
-    monkeypatch.setattr(daemon_support, "FAKE_CLI", (sys.executable, *real))
+def test_the_readmes_pictures(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.cli = (sys.executable, "-c", "from inve_daemon.cli import main; main()")
     clip = make_clip()
     clip.write(tmp_path / "clip")
     daemon.start().close()

@@ -42,7 +42,7 @@ def test_a_daemon_may_die_while_frames_are_awaited(
     assert told["busy_ms"] < BLINK_MS, told["pump_ms"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_long_strip_over_a_slow_network(
     blender: Blender, clip: Clip, tmp_path: Path, slowed: Callable[..., int]
 ) -> None:

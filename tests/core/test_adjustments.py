@@ -58,7 +58,8 @@ class TestEachSetting:
     def test_contrast_then_gamma(self, c, g, p, x):
         expected = math.copysign((p * (abs(x) / p) ** c) ** (1 / g), x)
         out = adjust(rgba((x, x, x)), edit(contrast=c, gamma=g, pivot=p))[0, 0].item()
-        assert out == pytest.approx(max(-LARGEST, min(LARGEST, expected)), rel=1e-9, abs=1e-12)
+        # A ratio to the pivot below the least normal float32 is taken for that.
+        assert out == pytest.approx(max(-LARGEST, min(LARGEST, expected)), rel=1e-9, abs=1e-9)
 
     @pytest.mark.parametrize("power", [(1.0, 1.0, 1.0), (0.7, 1.0, 2.2)])
     def test_cdl(self, power):

@@ -277,7 +277,7 @@ def test_a_clip_has_the_flow_of_its_files(folder, truth):
     assert np.abs(small.flows[0].forward[3][ground] - halved).mean() < 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_learning_from_exact_flow_is_better_than_from_computed(folder, shot, quick):
     """Measured against exact flow, over one frame and over the longest gap."""
     source = open_with(folder, str(folder / "flow"))
@@ -295,7 +295,7 @@ def test_learning_from_exact_flow_is_better_than_from_computed(folder, shot, qui
     assert ours.psnr_db > theirs.psnr_db - 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_another_flow_is_learned_otherwise(folder, shot, quick, tmp_path):
     """Vectors that hold a moving clip still are followed, though every picture says otherwise."""
     for path in (folder / "flow").iterdir():

@@ -302,6 +302,7 @@ class TestTraining:
         _, height, width, _ = clip.rgb.shape
         return frames * height * width * (4 + 8 * len(clip.flows) + 4)
 
+    @pytest.mark.long
     def test_a_clip_that_does_not_fit_is_learned_all_the_same(self, shot, quick):
         trainer = Trainer(shot.clip, quick, device="cpu", seed=1, clip_budget_bytes=self.budget(shot.clip, 3))
         assert not trainer.sampler.slots.resident

@@ -48,15 +48,15 @@ def write_clip(folder: Path) -> Clip:
 
 
 class Daemon:
-    """`inve-daemon serve` with the fake worker, as a process."""
+    """`inve-daemon serve` with the fake worker, or with the one of another command line, as a process."""
 
-    def __init__(self, sockets: Path, store: Path, root: Path) -> None:
+    def __init__(self, sockets: Path, store: Path, root: Path, cli: tuple[str, ...] = FAKE_CLI) -> None:
         self.endpoint = f"ipc://{sockets}/d.sock"
-        self.store, self.root = store, root
+        self.store, self.root, self.cli = store, root, cli
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *more: str) -> Client:
-        command = [*FAKE_CLI, "serve", "--bind", self.endpoint, "--store", str(self.store)]
+        command = [*self.cli, "serve", "--bind", self.endpoint, "--store", str(self.store)]
         self.process = subprocess.Popen(
             [*command, "--root", str(self.root), "--device", "cpu", *more], env=environment()
         )

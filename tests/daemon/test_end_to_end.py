@@ -80,6 +80,7 @@ def test_learn_edit_kill_restart_track_render(endpoint: str, tmp_path: Path) -> 
         assert process.wait(30) == 0
 
 
+@pytest.mark.long
 def test_edits_that_went_out_and_came_in_render_the_same(tmp_path: Path) -> None:
     def run(store: str, *words: str) -> None:
         command = [sys.executable, "-m", "inve_daemon", *words, "--store", str(tmp_path / store)]

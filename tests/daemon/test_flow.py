@@ -101,9 +101,8 @@ def test_the_command_line_learns_from_it(tmp_path: Path) -> None:
         return result
 
     given = train("--flow", "flow/%04d.exr", "--name", "given")
-    computed = train("--name", "computed")
-    # Each against the flow that it learned from; what is exact leaves nothing to disagree about.
-    assert given["flow_error_px"] < 0.5 * computed["flow_error_px"]
+    # What is exact leaves nothing to disagree about; computed flow leaves some 0.05 px.
+    assert given["flow_error_px"] < 0.02
     (tmp_path / "flow" / "1002.exr").write_bytes((tmp_path / "flow" / "1002.exr").read_bytes()[:900])
     refused = train("--flow", "flow/%04d.exr", "--name", "damaged", code=2)
     assert refused["error"]["code"] == "bad_media"

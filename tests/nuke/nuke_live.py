@@ -124,10 +124,7 @@ def stroke(
 
 def painting_daemon(sockets: Path, store: Path, root: Path) -> Daemon:
     """A daemon that learns nothing and paints squares; to be started."""
-    import daemon_support
-
-    daemon_support.FAKE_CLI = (sys.executable, str(BLENDER_TESTS / "serve_painting.py"))
-    return Daemon(sockets, store, root)
+    return Daemon(sockets, store, root, (sys.executable, str(BLENDER_TESTS / "serve_painting.py")))
 
 
 def write_plate(folder: Path) -> dict[int, np.ndarray]:
