@@ -1,7 +1,6 @@
 """1,000 strokes from a RotoPaint to the daemon, with Nuke's stand-in.
 
-    PYTHONPATH=daemon:plugins/nuke:tests/daemon:tests/nuke/fake_nuke:tests/nuke:. python \\
-        tests/benchmarks/nuke_sending.py
+    python tests/benchmarks/nuke_sending.py
 
 Told are the button itself, which is on Nuke's main thread, and the time until the daemon has them all; the
 mark is 1 s. The daemon is the real one, with a worker that learns nothing.
@@ -10,13 +9,18 @@ mark is 1 s. The daemon is the real one, with a worker that learns nothing.
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from nuke_live import Nuke, painting_daemon, stroke, strokes, write_plate
+_ROOT = Path(__file__).resolve().parents[2]
+_FOLDERS = ("plugins/nuke", "tests/daemon", "tests/nuke/fake_nuke", "tests/nuke")
+sys.path[:0] = [str(_ROOT / folder) for folder in _FOLDERS]
 
-from inve_nuke import actions, shots
+from nuke_live import Nuke, painting_daemon, stroke, strokes, write_plate  # noqa: E402 - found by the path above
+
+from inve_nuke import actions, shots  # noqa: E402
 
 STROKES, POINTS = 1000, 50
 
